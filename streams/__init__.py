@@ -1,0 +1,75 @@
+"""Real-time streams for Python on NATS JetStream.
+
+Declare a stream, set its items in steps; every client that watches sees
+them at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from streams.context import Context, context_for
+from streams.errors import (
+    BucketNotUsable,
+    Contention,
+    DefinitionRefused,
+    DiscoveryFailed,
+    EventRefused,
+    HttpError,
+    InvalidName,
+    ItemDoesNotFit,
+    ItemRefused,
+    OutcomeUnknown,
+    StoreNotBound,
+    StoreUnavailable,
+    StreamsError,
+    UnknownStream,
+)
+from streams.keys import Address
+from streams.step import StepConfig, http
+from streams.store import bound_to
+from streams.stream import Stream, StreamDeleteResult, StreamSetResult, StreamUpdateResult
+
+if TYPE_CHECKING:
+    from streams.jetstream.binding import connected
+
+__all__ = [
+    # Declaring
+    "Stream",
+    "StepConfig",
+    "http",
+    # Handling
+    "Address",
+    "Context",
+    "HttpError",
+    "StreamDeleteResult",
+    "StreamSetResult",
+    "StreamUpdateResult",
+    # Outside of handlers
+    "bound_to",
+    "connected",
+    "context_for",
+    # Errors
+    "BucketNotUsable",
+    "Contention",
+    "DefinitionRefused",
+    "DiscoveryFailed",
+    "EventRefused",
+    "InvalidName",
+    "ItemDoesNotFit",
+    "ItemRefused",
+    "OutcomeUnknown",
+    "StoreNotBound",
+    "StoreUnavailable",
+    "StreamsError",
+    "UnknownStream",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    # Importing `streams` loads no network library: cold starts pay for what they use.
+    if name == "connected":
+        from streams.jetstream.binding import connected
+
+        return connected
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Who is this: shared by everything that faces clients."""

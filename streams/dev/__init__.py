@@ -1,0 +1,1 @@
+"""The embedded nats-server and every service in one place, for development."""

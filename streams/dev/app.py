@@ -1,0 +1,141 @@
+"""Plain HTTP on the development port: the app's page, and everything else to the functions process.
+
+A development server can be reached by every page that the developer's
+browser has open. So it answers to loopback names only (DNS rebinding), and
+to pages of this machine only.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from streams.auth.origins import LOOPBACK_ORIGIN, is_loopback_host, is_loopback_origin
+from streams.dev.functions import Functions, FunctionsBroken
+from streams.step import METHODS
+
+log = logging.getLogger(__name__)
+
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+def dev_app(functions: Functions, folder: Path) -> ASGIApp:
+    """The ASGI app of the development port."""
+    return Starlette(
+        routes=[Route("/{path:path}", _Answers(functions, folder), methods=list(METHODS))],
+        middleware=[
+            Middleware(_LoopbackOnly),
+            Middleware(
+                CORSMiddleware,
+                allow_origin_regex=LOOPBACK_ORIGIN,
+                allow_methods=["*"],
+                allow_headers=["*"],
+            ),
+        ],
+    )
+
+
+class _LoopbackOnly:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Request(scope).headers
+        refused: str | None = None
+        if not is_loopback_host(headers.get("host")):
+            refused = "the development server answers to localhost and 127.0.0.1 only"
+        elif not is_loopback_origin(headers.get("origin")):
+            refused = "pages of other sites may not talk to the development server"
+        answer: ASGIApp = self._app if refused is None else JSONResponse({"error": refused}, 403)
+        await answer(scope, receive, send)
+
+
+class _Answers:
+    """The page's files where they exist, the functions for everything else."""
+
+    def __init__(self, functions: Functions, folder: Path) -> None:
+        self._functions, self._folder = functions, folder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response = self._page(request) or await self._forwarded(request)
+        await response(scope, receive, send)
+
+    def _page(self, request: Request) -> Response | None:
+        # Looked up anew each time: a page saved a moment ago is the one that is served.
+        web = next((page.parent for page in sorted(self._folder.glob("*/web/index.html"))), None)
+        if web is None or request.method not in ("GET", "HEAD"):
+            return None
+        file = (web / (request.path_params["path"] or "index.html")).resolve()
+        if not file.is_relative_to(web.resolve()) or not file.is_file():
+            return None
+        return FileResponse(file, headers={"Cache-Control": "no-cache"})
+
+    async def _forwarded(self, request: Request) -> Response:
+        began = time.perf_counter()
+        try:
+            client = await self._functions.client()
+            answer = await client.send(_copied(request, client), stream=True)
+        except FunctionsBroken as error:
+            return PlainTextResponse(f"{error}\n", 500)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except httpx.TransportError as error:
+            log.error("the functions process did not answer: %s", error)
+            return JSONResponse({"error": "the functions process ended while it answered; try again"}, 502)
+        log.info(
+            "%s %s %d in %.0f ms",
+            request.method,
+            request.url.path,
+            answer.status_code,
+            (time.perf_counter() - began) * 1000,
+        )
+        response = StreamingResponse(
+            answer.aiter_raw(), answer.status_code, background=BackgroundTask(answer.aclose)
+        )
+        response.raw_headers = [
+            (name, value) for name, value in answer.headers.raw if name.decode().lower() not in _HOP_BY_HOP
+        ]
+        return response
+
+
+def _copied(request: Request, client: httpx.AsyncClient) -> httpx.Request:
+    headers = [(name, value) for name, value in request.headers.raw if name.decode() not in _HOP_BY_HOP]
+    has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
+    target = request.scope["raw_path"] + (b"?" + request.url.query.encode() if request.url.query else b"")
+    url = client.base_url.copy_with(raw_path=target)
+    return client.build_request(
+        request.method, url, headers=headers, content=_body(request) if has_body else None
+    )
+
+
+async def _body(request: Request) -> AsyncIterator[bytes]:
+    async for part in request.stream():
+        if part:
+            yield part

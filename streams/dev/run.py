@@ -1,0 +1,156 @@
+"""Everything in one place: what `streams dev` runs.
+
+nats-server, gateway and page in this process and below it, the functions in
+one of their own. Saving a file starts the functions anew; sockets stay open,
+because the gateway does not depend on any application code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from watchfiles import PythonFilter, awatch
+
+from streams.dev.app import dev_app
+from streams.dev.functions import Found, Functions, FunctionsBroken
+from streams.dev.nats_server import NatsServer, embedded
+from streams.errors import DevFailed
+from streams.gateway.hub import Hub
+from streams.gateway.server import listening
+from streams.jetstream.connection import connected_to
+from streams.jetstream.feed import JetStreamFeed
+from streams.keys import Namespace
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PORT = 3000
+PORTS_TRIED = 20
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class DevSettings:
+    """What `streams dev` is told."""
+
+    folder: Path
+    """Where the streams and steps are."""
+    data: Path
+    """Where the embedded server keeps its data between runs."""
+    namespace: str = "streams"
+    port: int | None = None
+    """None: 3000, or the next one that is free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What runs where."""
+
+    url: str
+    nats: NatsServer
+    data: Path
+    folder: Path
+
+
+async def run(
+    settings: DevSettings, ready: Callable[[Running], None], loaded: Callable[[Found | FunctionsBroken], None]
+) -> None:
+    """Run until SIGINT or SIGTERM. Calls `ready` once, and `loaded` whenever the functions were started anew.
+
+    Raises:
+        DevFailed: It cannot start. The sentence says what to do.
+    """
+    if not settings.folder.is_dir():
+        raise DevFailed(f"there is no folder {str(settings.folder)!r}; name the one with your steps")
+    stopped = _stop_requested()
+    _ignored_by_git(settings.data.parent)
+    with _bound(settings.port) as sock:
+        url = f"http://{HOST}:{sock.getsockname()[1]}"
+        async with (
+            embedded(settings.data) as nats,
+            connected_to(nats.url, name="streams dev gateway") as connection,
+            Hub.running(JetStreamFeed(connection, Namespace(settings.namespace))) as hub,
+            Functions.running(settings.folder, nats.url, settings.namespace) as functions,
+        ):
+            ready(Running(url, nats, settings.data, settings.folder))
+            # Before anybody is served: a tab that was open all the time would
+            # join streams that are only now being provisioned.
+            await _load(functions, loaded)
+            async with (
+                listening(hub, sock, dev_app(functions, settings.folder), drain_seconds=1),
+                _reloading(functions, settings.folder, loaded),
+            ):
+                await stopped.wait()
+
+
+async def _load(functions: Functions, loaded: Callable[[Found | FunctionsBroken], None]) -> None:
+    try:
+        loaded(await functions.reload())
+    except FunctionsBroken as error:
+        loaded(error)
+
+
+@asynccontextmanager
+async def _reloading(
+    functions: Functions, folder: Path, loaded: Callable[[Found | FunctionsBroken], None]
+) -> AsyncIterator[None]:
+    """Start the functions anew whenever a Python file of the folder is saved."""
+
+    async def reload_on_save() -> None:
+        async for changes in awatch(folder, watch_filter=PythonFilter(), debounce=200, step=20):
+            log.info("saved: %s", ", ".join(sorted({Path(path).name for _, path in changes})))
+            await _load(functions, loaded)
+
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(reload_on_save(), name="dev: reload on save")
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+
+def _bound(port: int | None) -> socket.socket:
+    """A listening socket on the port that was asked for, or on the first free one from 3000."""
+    if port is not None:
+        try:
+            return _listening_on(port)
+        except OSError as error:
+            raise DevFailed(
+                f"port {port} cannot be used ({error.strerror}); "
+                f"end what uses it, or choose another: --port {port + 1}"
+            ) from error
+    for candidate in range(DEFAULT_PORT, DEFAULT_PORT + PORTS_TRIED):
+        try:
+            return _listening_on(candidate)
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+    raise DevFailed(
+        f"ports {DEFAULT_PORT} to {DEFAULT_PORT + PORTS_TRIED - 1} are all in use; choose one: --port 8000"
+    )
+
+
+def _listening_on(port: int) -> socket.socket:
+    return socket.create_server((HOST, port), backlog=1024)
+
+
+def _stop_requested() -> asyncio.Event:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    return stopped
+
+
+def _ignored_by_git(folder: Path) -> None:
+    """Make the folder for what is kept between runs, which is nobody's source."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ignore = folder / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")

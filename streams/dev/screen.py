@@ -1,0 +1,75 @@
+"""What `streams dev` shows: what runs where, and what the functions are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from streams.dev.functions import Found, FunctionsBroken
+from streams.dev.run import Running
+
+
+class Screen:
+    """The one screen. Later lines are the log."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._seen: Found | None = None
+
+    def ready(self, running: Running) -> None:
+        """Say where everything is."""
+        url, nats = running.url, running.nats
+        table = _table()
+        table.add_row("page", f"{url}/  [dim]open it twice[/]")
+        table.add_row("docs", f"{url}/docs")
+        table.add_row("sockets", f"{url.replace('http', 'ws', 1)}/")
+        table.add_row(
+            "nats", f"{nats.url}  [dim]nats-server {nats.version}, data in {_short(running.data)}[/]"
+        )
+        self._console.print(
+            f"\n[bold]Streams[/] runs [bold]{_short(running.folder)}[/] at [bold cyan]{url}[/]\n"
+        )
+        self._console.print(table)
+
+    def loaded(self, found: Found | FunctionsBroken) -> None:
+        """Say what the functions are, or why they are not."""
+        match found:
+            case FunctionsBroken():
+                self._console.print(Text(f"\n{found}", "red"))
+                self._console.print(
+                    "[dim]Save a file to try again. Sockets stay open. Ctrl-C ends everything.[/]\n"
+                )
+                return
+            case _ if found == self._seen:
+                self._console.print("[green]functions started anew[/]")
+            case _:
+                self._console.print(_functions(found))
+                again = "functions started anew" if self._seen else "Saving a file starts the functions anew"
+                self._console.print(f"[dim]{again}. Ctrl-C ends everything.[/]\n")
+        self._seen = found
+
+
+def _functions(found: Found) -> Table:
+    table = _table()
+    for stream in found.streams:
+        table.add_row("stream", stream["name"], "", f"[dim]bucket {stream['bucket']}[/]")
+    for step in found.steps:
+        method, _, path = step["trigger"].partition(" ")
+        file = _short(Path(step["file"]))
+        table.add_row("step", f"[bold]{method:6}[/] {path}", step["name"], f"[dim]{file}[/]")
+    return table
+
+
+def _table() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", justify="right", min_width=8)
+    return table
+
+
+def _short(path: Path) -> str:
+    """As seen from where the developer stands."""
+    absolute = path.resolve()
+    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)

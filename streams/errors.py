@@ -1,0 +1,162 @@
+"""Everything that can go wrong, as one tree.
+
+StreamsError
+├── InvalidName            a name cannot become part of a key
+├── ItemRefused            an item does not fit its stream; nothing was written
+├── ItemDoesNotFit         a stored item no longer fits its model
+├── EventRefused           an ephemeral event cannot be sent as it is
+├── UnknownStream          no stream of that name exists
+├── StoreNotBound          a stream was used where no store is bound to it
+├── StoreUnavailable       NATS cannot be reached; nothing was written
+├── Contention             other writers won every time; nothing was written
+├── OutcomeUnknown         the answer to a write was lost
+├── BucketNotUsable        a bucket is missing its layout, or has a newer one
+├── DefinitionRefused      a stream or step is declared wrongly
+├── DiscoveryFailed        files that could not be loaded, all of them
+├── DevFailed              `streams dev` cannot start, and what to do about it
+└── HttpError              a step's own answer: a status and a JSON body
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class StreamsError(Exception):
+    """Base of everything this library raises on purpose."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence on what exists, and the likeliest name first."""
+    names = sorted(known)
+    if not names:
+        return "there are none yet"
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    listed = ", ".join(names)
+    return f"did you mean {close[0]!r}? There are: {listed}" if close else f"there are: {listed}"
+
+
+class InvalidName(StreamsError, ValueError):
+    """A stream, group or item name cannot become part of a key."""
+
+    def __init__(self, kind: str, name: object, problem: str) -> None:
+        self.kind, self.name = kind, name
+        super().__init__(f"{kind} {_shortened(name)} {problem}")
+
+
+class ItemRefused(StreamsError, ValueError):
+    """An item does not fit its stream. Nothing was written."""
+
+    def __init__(self, address: object, problem: str, fields: Sequence[str] = ()) -> None:
+        self.address, self.fields = address, tuple(fields)
+        super().__init__(f"{address} was not written: {problem}")
+
+
+class ItemDoesNotFit(StreamsError):
+    """A stored item no longer fits its stream's model."""
+
+    def __init__(self, address: object, problem: str, fields: Sequence[str] = ()) -> None:
+        self.address, self.fields = address, tuple(fields)
+        super().__init__(
+            f"{address} is stored in a form that its model no longer accepts: {problem}; "
+            "give new fields a default, or write the item again"
+        )
+
+
+class EventRefused(StreamsError, ValueError):
+    """An ephemeral event cannot be sent as it is."""
+
+
+class UnknownStream(StreamsError, LookupError):
+    """No stream of that name exists where it was looked for."""
+
+    def __init__(self, name: str, known: Iterable[str] | None = None) -> None:
+        self.name = name
+        hint = did_you_mean(name, known) if known is not None else "it has no bucket yet: provision it first"
+        super().__init__(f"there is no stream {name!r}; {hint}")
+
+
+class StoreNotBound(StreamsError):
+    """A stream was used where no store is bound to it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"stream {name!r} is not bound to a store here: use it inside a step handler, "
+            "or inside `async with streams.connected(url):`"
+        )
+
+
+class StoreUnavailable(StreamsError):
+    """NATS cannot be reached or has no leader. Nothing was written."""
+
+
+class Contention(StreamsError):
+    """Other writers won every attempt. Nothing was written."""
+
+    def __init__(self, address: object, attempts: int) -> None:
+        self.address, self.attempts = address, attempts
+        super().__init__(
+            f"{address} was changed by other writers {attempts} times in a row; "
+            "nothing was written, try again"
+        )
+
+
+class OutcomeUnknown(StreamsError):
+    """The answer to a write was lost: it may or may not have happened."""
+
+    def __init__(self, address: object) -> None:
+        self.address = address
+        super().__init__(
+            f"the answer to a write of {address} was lost; read the item to see whether it happened"
+        )
+
+
+class BucketNotUsable(StreamsError):
+    """A bucket is missing its layout, or has one that is newer than this release."""
+
+
+class DefinitionRefused(StreamsError, ValueError):
+    """A stream or a step is declared in a way that cannot work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One reason why a file could not be loaded."""
+
+    path: Path
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.message}"
+
+
+class DiscoveryFailed(StreamsError):
+    """Some files could not be loaded. Names every one of them."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        count = len(self.problems)
+        super().__init__(f"{count} problem{'s' if count > 1 else ''} in the streams and steps:\n{lines}")
+
+
+class DevFailed(StreamsError):
+    """`streams dev` cannot start. The sentence says what to do."""
+
+
+class HttpError(StreamsError):
+    """Raise this in a step handler to answer with a status and a JSON body of your own."""
+
+    def __init__(self, status: int, body: Any) -> None:
+        self.status, self.body = status, body
+        super().__init__(f"HTTP {status}: {body!r}")
+
+
+def _shortened(name: object) -> str:
+    text = repr(name)
+    return text if len(text) <= 80 else f"{text[:76]}...'"

@@ -1,0 +1,1 @@
+"""Runs steps for whoever hosts functions."""

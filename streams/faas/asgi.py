@@ -1,0 +1,57 @@
+"""All steps of an application as one ASGI app: for containers, for development, for a test client."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.exceptions import FastAPIError
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from streams.context import StreamsByName
+from streams.discovery import Application
+from streams.errors import DefinitionRefused, DiscoveryFailed, Problem, StreamsError
+from streams.faas.invoke import answer_error, endpoint
+from streams.step import HttpTrigger, Step
+from streams.store import Store, bound_to
+
+
+def functions_app(application: Application, store: Store, *, title: str = "Streams") -> ASGIApp:
+    """One route for every `http` trigger, with `/docs` and `/openapi.json`.
+
+    Raises:
+        DiscoveryFailed: Names every step that cannot become a route.
+    """
+    api = FastAPI(title=title)
+    api.add_exception_handler(StreamsError, answer_error)
+    streams = StreamsByName(application.streams)
+    problems: list[Problem] = []
+    for step in application.steps:
+        try:
+            _add(api, step, streams)
+        except (DefinitionRefused, FastAPIError) as error:
+            problems.append(Problem(step.path, 1, str(error)))
+    if problems:
+        raise DiscoveryFailed(problems)
+    return _bound(api, store)
+
+
+def _add(api: FastAPI, step: Step, streams: StreamsByName) -> None:
+    for trigger in step.config.triggers:
+        if isinstance(trigger, HttpTrigger):
+            api.add_api_route(
+                trigger.path,
+                endpoint(step, streams),
+                methods=[trigger.method],
+                name=step.config.name,
+                description=step.config.description,
+                tags=list(step.config.flows),
+            )
+
+
+def _bound(api: FastAPI, store: Store) -> ASGIApp:
+    """Bind the store around every request: seen by the handler, its dependencies and its background tasks."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        with bound_to(store):
+            await api(scope, receive, send)
+
+    return app

@@ -1,0 +1,122 @@
+"""One handler as a FastAPI path operation: its context, and its errors as answers.
+
+The only place where HTTP statuses are chosen.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import re
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.responses import JSONResponse
+
+from streams.context import Context, StreamsByName
+from streams.errors import (
+    Contention,
+    DefinitionRefused,
+    EventRefused,
+    HttpError,
+    InvalidName,
+    ItemDoesNotFit,
+    ItemRefused,
+    OutcomeUnknown,
+    StoreUnavailable,
+    StreamsError,
+)
+from streams.step import Step
+
+log = logging.getLogger(__name__)
+
+_STATUSES: dict[type[StreamsError], int] = {
+    InvalidName: 422,
+    ItemRefused: 422,
+    EventRefused: 422,
+    Contention: 409,
+    StoreUnavailable: 503,
+    OutcomeUnknown: 503,
+    ItemDoesNotFit: 500,
+}
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def endpoint(step: Step, streams: StreamsByName) -> Callable[..., Any]:
+    """The handler with its `Context` parameter, if it has one, filled in by FastAPI.
+
+    Everything else of its signature is FastAPI's: body models, path and
+    query parameters, `Depends`, the return type.
+
+    Raises:
+        DefinitionRefused: An annotation cannot be resolved.
+    """
+    handler = step.handler
+    try:
+        hints = typing.get_type_hints(handler, include_extras=True)
+    except NameError as error:
+        raise DefinitionRefused(
+            f"step {step.config.name!r}: an annotation of its handler is not defined at run time ({error}); "
+            "import it outside of `if TYPE_CHECKING`"
+        ) from error
+
+    def provide(request: Request) -> Context:
+        return _context(step.config.name, streams, request)
+
+    signature = inspect.signature(handler)
+    parameters = [
+        parameter.replace(
+            annotation=Annotated[Context, Depends(provide)]
+            if hints.get(name) is Context
+            else hints.get(name, parameter.annotation),
+            default=inspect.Parameter.empty if hints.get(name) is Context else parameter.default,
+            # A context with a default may stand before parameters without one.
+            kind=inspect.Parameter.KEYWORD_ONLY,
+        )
+        for name, parameter in signature.parameters.items()
+    ]
+    wrapped = _called(handler)
+    wrapped.__signature__ = signature.replace(  # type: ignore[attr-defined]  # what FastAPI reads
+        parameters=parameters, return_annotation=hints.get("return", signature.return_annotation)
+    )
+    return wrapped
+
+
+async def answer_error(request: Request, error: Exception) -> JSONResponse:
+    """What a caller is told of an error of ours: a status and a sentence, never an inside."""
+    if isinstance(error, HttpError):
+        return JSONResponse(error.body, error.status)
+    status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 500)
+    if status >= 500:
+        log.error("%s path=%s", error, request.url.path)
+    body: dict[str, Any] = {"error": str(error) if status != 500 else "Internal Server Error"}
+    headers = {"Retry-After": "1"} if status == 503 else None
+    return JSONResponse(body, status, headers)
+
+
+def _called(handler: Callable[..., Any]) -> Callable[..., Any]:
+    # FastAPI runs plain functions in a thread, and awaits the others: the wrapper must be of the same kind.
+    if inspect.iscoroutinefunction(handler):
+
+        @functools.wraps(handler)
+        async def waiting(**arguments: Any) -> Any:
+            return await handler(**arguments)
+
+        return waiting
+
+    @functools.wraps(handler)
+    def calling(**arguments: Any) -> Any:
+        return handler(**arguments)
+
+    return calling
+
+
+def _context(step: str, streams: StreamsByName, request: Request) -> Context:
+    traceparent = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
+    if traceparent is None:
+        return Context(streams, step)
+    return Context(streams, step, traceparent[1])

@@ -1,0 +1,1 @@
+"""Talks WebSocket to clients: what is committed to the buckets, as frames on sockets."""

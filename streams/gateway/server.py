@@ -1,0 +1,100 @@
+"""The listener: HTTP and WebSocket on one port, for as long as a block lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import uvicorn
+
+from streams.gateway.guard import GuardedHttp
+from streams.gateway.hub import Hub
+from streams.gateway.socket import Socket
+
+Message: TypeAlias = MutableMapping[str, Any]
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+DRAIN_SECONDS = 2
+"""How long requests and sockets may take to end when the listener closes."""
+
+
+@asynccontextmanager
+async def listening(
+    hub: Hub, sock: socket.socket, app: App | None = None, *, drain_seconds: int = DRAIN_SECONDS
+) -> AsyncIterator[None]:
+    """Serve the hub's sockets on `sock`, any path, and `app` for plain HTTP.
+
+    Entered when connections are taken; on leaving, clients are told to come
+    back (1012) and the listener is closed.
+    """
+    config = uvicorn.Config(
+        _with_hub(hub, app or health),
+        http=GuardedHttp,
+        ws=Socket,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=drain_seconds,
+    )
+    async with serving(config, [sock]):
+        yield
+
+
+@asynccontextmanager
+async def serving(config: uvicorn.Config, sockets: list[socket.socket] | None = None) -> AsyncIterator[None]:
+    """Run a uvicorn server for the length of the block, and leave the process's signals alone.
+
+    Entered when connections are taken.
+    """
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=sockets), name="uvicorn")
+    try:
+        while not server.started:
+            if task.done():
+                await task
+                raise RuntimeError("the server ended before it was ready")
+            await asyncio.sleep(0.002)
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def health(scope: Scope, receive: Receive, send: Send) -> None:
+    """`GET /healthz` says ok; there is nothing else here for HTTP."""
+    ok = scope["path"] == "/healthz"
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "http.response.start", "status": 200 if ok else 404, "headers": headers})
+    body = b"ok\n" if ok else b"nothing here: this is a WebSocket gateway\n"
+    await send({"type": "http.response.body", "body": body})
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # Ctrl-C and SIGTERM belong to whoever runs this block.
+        yield
+
+
+def _with_hub(hub: Hub, app: App) -> App:
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+        await receive()
+        # uvicorn hands this dictionary to every protocol instance: so a
+        # socket finds its hub without a global.
+        scope["state"]["hub"] = hub
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    return served

@@ -1,0 +1,190 @@
+"""Items ⇄ JSON text: what may be stored, and what is made of it when it is read.
+
+Items are checked where they are written, and checked again where they are
+read, because the model may have changed in between.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from streams.errors import DefinitionRefused, ItemDoesNotFit, ItemRefused
+from streams.keys import Address
+
+ItemT = TypeVar("ItemT")
+
+MAX_DEPTH = 64
+"""Levels of objects and arrays in one item."""
+
+
+class ItemCodec(Protocol[ItemT]):
+    """How the items of one stream become JSON text and back."""
+
+    def encode(self, address: Address, item: ItemT | Mapping[str, Any]) -> tuple[bytes, ItemT]:
+        """The JSON text to store, and the item as it will be read.
+
+        Raises:
+            ItemRefused: It does not fit.
+        """
+        ...
+
+    def decode(self, address: Address, value: bytes) -> ItemT:
+        """The item behind stored JSON text.
+
+        Raises:
+            ItemDoesNotFit: It no longer fits.
+        """
+        ...
+
+
+def codec_for(item: Any, schema: Mapping[str, Any] | None) -> ItemCodec[Any]:
+    """The codec for a model, or for `dict` with or without a JSON Schema.
+
+    Raises:
+        DefinitionRefused: `item` is nothing that items could be.
+    """
+    if item is dict:
+        return _Dicts(_checker(schema))
+    if schema is not None:
+        raise DefinitionRefused("a JSON Schema goes with `dict`; a model has a schema of its own")
+    if not isinstance(item, type):
+        raise DefinitionRefused(f"the items of a stream are a pydantic model or `dict`, not {item!r}")
+    try:
+        return _Models(item)
+    except Exception as error:
+        raise DefinitionRefused(f"the items of a stream are a pydantic model or `dict`: {error}") from error
+
+
+class _Models(Generic[ItemT]):
+    def __init__(self, model: type[ItemT]) -> None:
+        self._adapter = TypeAdapter(model)
+
+    def encode(self, address: Address, item: ItemT | Mapping[str, Any]) -> tuple[bytes, ItemT]:
+        try:
+            # A mapping is what a client could have sent; an instance may have been changed since it
+            # was made, so what counts is whether its JSON text can be read again.
+            checked = self._adapter.validate_python(item) if isinstance(item, Mapping) else item
+            value = self._adapter.dump_json(checked, by_alias=True, warnings=False)
+            stored = self._adapter.validate_json(value)
+        except ValidationError as error:
+            raise ItemRefused(address, *_reasons(error)) from error
+        except Exception as error:
+            # pydantic raises several types for things that are no model or hold what is no JSON.
+            raise ItemRefused(address, f"it cannot become JSON: {error}") from error
+        _check(address, value)
+        return value, stored
+
+    def decode(self, address: Address, value: bytes) -> ItemT:
+        try:
+            return self._adapter.validate_json(value)
+        except ValidationError as error:
+            raise ItemDoesNotFit(address, *_reasons(error)) from error
+
+
+class _Dicts:
+    def __init__(self, check: Any) -> None:
+        self._check = check
+
+    def encode(self, address: Address, item: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
+        if not isinstance(item, Mapping):
+            raise ItemRefused(address, f"an item is a JSON object, not a {type(item).__name__}")
+        try:
+            value = orjson.dumps(dict(item))
+        except TypeError as error:
+            raise ItemRefused(address, f"it cannot become JSON: {error}") from error
+        # orjson writes these as null, and the number would be lost without a word.
+        if b"null" in value and not _is_finite(item):
+            raise ItemRefused(address, "it cannot become JSON: NaN and Infinity are no numbers there")
+        _check(address, value)
+        stored = self.decode(address, value)
+        if self._check is not None and (found := self._check(orjson.loads(value))):
+            raise ItemRefused(address, *found)
+        return value, stored
+
+    def decode(self, address: Address, value: bytes) -> dict[str, Any]:
+        # As on the wire: an item without an `id` of its own has the one of its key.
+        return {"id": address.id, **orjson.loads(value)}
+
+
+def _check(address: Address, value: bytes) -> None:
+    """The rules that hold for every item, whatever its model."""
+    if not value.startswith(b"{"):
+        raise ItemRefused(address, "an item is a JSON object")
+    # Almost no item has that many brackets, and only these are looked through.
+    if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise ItemRefused(address, f"it is nested deeper than {MAX_DEPTH} levels")
+    try:
+        parsed = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        # A model may be told to write NaN and Infinity.
+        raise ItemRefused(address, f"it cannot become JSON: {error}") from error
+    if "id" in parsed and parsed["id"] != address.id:
+        raise ItemRefused(address, f"its id is {parsed['id']!r}, and its key says {address.id!r}", ("id",))
+
+
+def _is_finite(value: object) -> bool:
+    match value:
+        case float():
+            return math.isfinite(value)
+        case Mapping():
+            return all(map(_is_finite, value.values()))
+        case list() | tuple():
+            return all(map(_is_finite, value))
+        case _:
+            return True
+
+
+def _depth(value: bytes) -> int:
+    deepest, level, in_text, escaped = 0, 0, False, False
+    for byte in value:
+        if in_text:
+            in_text = escaped or byte != 0x22
+            escaped = byte == 0x5C and not escaped
+        elif byte == 0x22:
+            in_text = True
+        elif byte in b"{[":
+            level += 1
+            deepest = max(deepest, level)
+        elif byte in b"}]":
+            level -= 1
+    return deepest
+
+
+def _reasons(error: ValidationError) -> tuple[str, tuple[str, ...]]:
+    """A sentence that names every field, and the fields."""
+    found = [
+        (".".join(map(str, e["loc"])), e["msg"]) for e in error.errors(include_url=False, include_input=False)
+    ]
+    sentence = "; ".join(f"{field}: {message}" if field else message for field, message in found)
+    return sentence, tuple(field for field, _ in found)
+
+
+def _checker(schema: Mapping[str, Any] | None) -> Any:
+    if schema is None:
+        return None
+    try:
+        from jsonschema import Draft202012Validator
+        from jsonschema.exceptions import SchemaError
+    except ImportError as error:
+        raise DefinitionRefused(
+            "a JSON Schema needs the package jsonschema: pip install 'realtime-streams[functions]'"
+        ) from error
+    try:
+        Draft202012Validator.check_schema(dict(schema))
+    except SchemaError as error:
+        raise DefinitionRefused(f"`schema` is not a JSON Schema: {error.message}") from error
+    validator = Draft202012Validator(dict(schema))
+
+    def check(item: Any) -> tuple[str, tuple[str, ...]] | None:
+        found = [(".".join(map(str, e.absolute_path)), e.message) for e in validator.iter_errors(item)]
+        if not found:
+            return None
+        sentence = "; ".join(f"{field}: {message}" if field else message for field, message in found)
+        return sentence, tuple(field for field, _ in found)
+
+    return check

@@ -1,0 +1,237 @@
+"""The bucket behind a stream: what it must be, and how it is made.
+
+One bucket per stream, history 1, its committed writes republished for the
+gateways. Beside the items stands one record of the bucket's own, `_meta`:
+
+    {"v": 1, "epoch": "<random>", "base": <ms since 1970>}
+
+It has the layout's version, and what clients' positions and timestamps
+count from. Because it is part of every read, an answer is never empty, and
+so always says how far the replica that gave it had come.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from streams.changes import MAX_VALUE_BYTES, json_object
+from streams.errors import BucketNotUsable, StoreUnavailable, UnknownStream
+from streams.jetstream.connection import AnswerLost, Connection, NobodyAnswers
+from streams.jetstream.records import EXPECTED, MARKER_SECONDS, SEQUENCE, TTL
+from streams.keys import LAYOUT_VERSION, Namespace
+
+_NAME_IN_USE = 10058
+_NOT_FOUND = 10059
+_WRONG_LAST_SEQUENCE = 10071
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """The bucket's own record."""
+
+    version: int
+    epoch: str
+    base_ms: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """What provisioning did to one bucket."""
+
+    stream: str
+    bucket: str
+    outcome: Literal["created", "updated", "unchanged"]
+
+
+async def provision(
+    connection: Connection, namespace: Namespace, stream: str, *, replicas: int = 1
+) -> Provisioned:
+    """Make the bucket of a stream, or bring it up to date. Safe to run again, and by several at once.
+
+    Raises:
+        BucketNotUsable: It has a newer layout than this release knows.
+        StoreUnavailable: NATS did not answer.
+    """
+    wanted, bucket = _wanted(namespace, stream, replicas), namespace.bucket(stream)
+    outcome: Literal["created", "updated", "unchanged"] = "unchanged"
+    answer = await _api(connection, f"STREAM.CREATE.{wanted['name']}", wanted)
+    if _error_code(answer) == _NAME_IN_USE:
+        meta = await _leaders_meta(connection, namespace, stream)
+        if meta is not None and meta.version > LAYOUT_VERSION:
+            raise _newer(bucket, meta)
+        outcome = await _update(connection, wanted)
+    elif "error" in answer:
+        raise BucketNotUsable(f"the bucket of stream {stream!r} cannot be made: {_reason(answer)}")
+    # The server says "created" of one that was there and is the same, too.
+    if await _write_meta(connection, namespace, stream) and outcome == "unchanged":
+        outcome = "created"
+    meta = await _leaders_meta(connection, namespace, stream)
+    if meta is None:
+        raise BucketNotUsable(
+            f"bucket {bucket!r} has no usable `_meta` record; another program has written over it, "
+            "so put it back or delete the bucket"
+        )
+    if meta.version > LAYOUT_VERSION:
+        raise _newer(bucket, meta)
+    return Provisioned(stream, bucket, outcome)
+
+
+async def read_meta(connection: Connection, namespace: Namespace, stream: str) -> Meta | None:
+    """The bucket's own record as any replica has it; None when there is none.
+
+    Raises:
+        UnknownStream: There is no such bucket.
+        StoreUnavailable: Nobody answered.
+    """
+    subject = f"$JS.API.DIRECT.GET.{namespace.bucket_stream(stream)}.{namespace.meta(stream)}"
+    try:
+        answer = await connection.request(subject)
+    except (NobodyAnswers, AnswerLost) as error:
+        # Tells a stream that does not exist from one that nobody serves just now.
+        await stream_info(connection, namespace, stream)
+        raise StoreUnavailable(f"the bucket of stream {stream!r} does not answer reads") from error
+    headers = answer.headers or {}
+    return parse_meta(answer.data, int(headers[SEQUENCE])) if SEQUENCE in headers else None
+
+
+def parse_meta(data: bytes, revision: int) -> Meta | None:
+    match json_object(data):
+        case {"v": int(version)} if version > LAYOUT_VERSION:
+            # What else such a record has is not known here.
+            return Meta(version, "", 0, revision)
+        case {"v": int(version), "epoch": str(epoch), "base": int(base)}:
+            return Meta(version, epoch, base, revision)
+        case _:
+            return None
+
+
+def checked_meta(namespace: Namespace, stream: str, meta: Meta | None) -> Meta:
+    """`meta`, when this release can use the bucket.
+
+    Raises:
+        BucketNotUsable: The record is missing, or of a newer layout.
+    """
+    if meta is None:
+        raise BucketNotUsable(
+            f"bucket {namespace.bucket(stream)!r} has no usable `_meta` record; provision the stream again"
+        )
+    if meta.version > LAYOUT_VERSION:
+        raise _newer(namespace.bucket(stream), meta)
+    return meta
+
+
+async def stream_info(
+    connection: Connection, namespace: Namespace, stream: str, request: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """What the leader says of the bucket's stream.
+
+    Raises:
+        UnknownStream: There is no such bucket.
+        StoreUnavailable: No leader answered.
+    """
+    answer = await _api(connection, f"STREAM.INFO.{namespace.bucket_stream(stream)}", request or {})
+    if _error_code(answer) == _NOT_FOUND:
+        raise UnknownStream(stream)
+    if "error" in answer:
+        raise StoreUnavailable(f"the bucket of stream {stream!r} cannot be asked: {_reason(answer)}")
+    return answer
+
+
+def _wanted(namespace: Namespace, stream: str, replicas: int) -> dict[str, Any]:
+    bucket = namespace.bucket(stream)
+    return {
+        "name": namespace.bucket_stream(stream),
+        "description": f"items of stream {stream}",
+        "subjects": [namespace.items(stream)],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": replicas,
+        "discard": "new",
+        "duplicate_window": 120 * 10**9,
+        "max_msgs": -1,
+        "max_bytes": -1,
+        "max_age": 0,
+        "max_consumers": -1,
+        # Headers count too.
+        "max_msg_size": MAX_VALUE_BYTES + 8192,
+        "max_msgs_per_subject": 1,
+        "allow_direct": True,
+        "deny_delete": True,
+        "allow_rollup_hdrs": True,
+        "allow_msg_ttl": True,
+        "subject_delete_marker_ttl": MARKER_SECONDS * 10**9,
+        "republish": {"src": f"$KV.{bucket}.>", "dest": namespace.live(stream)},
+    }
+
+
+async def _update(connection: Connection, wanted: dict[str, Any]) -> Literal["updated", "unchanged"]:
+    info = await _api(connection, f"STREAM.INFO.{wanted['name']}", {})
+    now = info.get("config", {})
+    # What somebody chose for this deployment (replicas, placement, limits) stays.
+    kept = {key: now[key] for key in ("num_replicas", "storage", "max_bytes") if key in now}
+    merged = {**now, **wanted, **kept}
+    if merged == now:
+        return "unchanged"
+    answer = await _api(connection, f"STREAM.UPDATE.{wanted['name']}", merged)
+    if "error" in answer:
+        raise BucketNotUsable(f"{wanted['name']} cannot be brought up to date: {_reason(answer)}")
+    return "updated"
+
+
+async def _leaders_meta(connection: Connection, namespace: Namespace, stream: str) -> Meta | None:
+    """As `read_meta`, but of the leader, and also where direct reads are switched off."""
+    request = {"last_by_subj": namespace.meta(stream)}
+    answer = await _api(connection, f"STREAM.MSG.GET.{namespace.bucket_stream(stream)}", request)
+    message = answer.get("message", {})
+    return parse_meta(base64.b64decode(message.get("data", "")), message.get("seq", 0))
+
+
+async def _write_meta(connection: Connection, namespace: Namespace, stream: str) -> bool:
+    """Write the bucket's own record where there is none. Whether there was none."""
+    now = time.time_ns() // 1_000_000
+    meta = {"v": LAYOUT_VERSION, "epoch": secrets.token_hex(6), "base": now}
+    # Never expires, and is never written over: an epoch ends only on purpose.
+    headers = {EXPECTED: "0", TTL: "never"}
+    try:
+        message = await connection.request(namespace.meta(stream), json.dumps(meta).encode(), headers=headers)
+    except (NobodyAnswers, AnswerLost) as error:
+        raise StoreUnavailable(f"the bucket of stream {stream!r} cannot be written: {error}") from error
+    answer = json.loads(message.data)
+    if "error" in answer and _error_code(answer) != _WRONG_LAST_SEQUENCE:
+        raise BucketNotUsable(f"the bucket of stream {stream!r} cannot be written: {_reason(answer)}")
+    return "error" not in answer
+
+
+async def _api(connection: Connection, what: str, request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        answer = await connection.request(f"$JS.API.{what}", json.dumps(request).encode())
+    except NobodyAnswers as error:
+        raise StoreUnavailable(
+            f"NATS at {connection.url} has no JetStream (yet): start nats-server with `--jetstream`"
+        ) from error
+    except AnswerLost as error:
+        raise StoreUnavailable(f"NATS at {connection.url} did not answer {what}: {error}") from error
+    value: dict[str, Any] = json.loads(answer.data)
+    return value
+
+
+def _error_code(answer: dict[str, Any]) -> int | None:
+    error = answer.get("error")
+    return error.get("err_code") if isinstance(error, dict) else None
+
+
+def _reason(answer: dict[str, Any]) -> str:
+    return str(answer["error"].get("description", "no reason given"))
+
+
+def _newer(bucket: str, meta: Meta) -> BucketNotUsable:
+    return BucketNotUsable(
+        f"bucket {bucket!r} has layout {meta.version}, and this release knows {LAYOUT_VERSION}; "
+        "update the library"
+    )

@@ -1,0 +1,333 @@
+"""One connection to NATS that outlives restarts of the server.
+
+nats-py comes back by itself after most losses. What it does not do is said
+where this module does it: wait with a limit, tell "nothing was sent" from
+"the answer was lost", put a new client in the place of one that closed for
+good, and say when messages may have been missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from streams.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 5.0
+"""How long a first connection, or an operation that finds the line down, waits for the server."""
+
+ANSWER_SECONDS = 2.0
+"""How long one request waits for its answer."""
+
+Handler: TypeAlias = Callable[[Msg], None]
+
+
+class AnswerLost(Exception):
+    """A request was sent, and no answer came in time."""
+
+
+class NobodyAnswers(Exception):
+    """The server says that nobody serves this subject: certainly nothing was done."""
+
+
+@dataclass(eq=False)
+class _Listener:
+    subject: str
+    handler: Handler
+    lost: Callable[[], None]
+    subscription: Subscription | None = None
+
+
+class Connection:
+    """One NATS connection of one event loop. Use `connected_to`."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.url = url
+        self._name = name
+        self._client = Client()
+        self._listeners: set[_Listener] = set()
+        self._by_sid: dict[int, _Listener] = {}
+        self._up = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._replies: dict[str, Callable[[Msg], None]] = {}
+        self._inbox = ""
+        self._asked = 0
+
+    async def request(
+        self,
+        subject: str,
+        data: bytes = b"",
+        *,
+        headers: dict[str, str] | None = None,
+        seconds: float = ANSWER_SECONDS,
+    ) -> Msg:
+        """Ask once and wait for one answer.
+
+        Raises:
+            StoreUnavailable: There is no connection; nothing was sent.
+            NobodyAnswers: Nobody serves the subject; nothing was done.
+            AnswerLost: It was sent, but no answer came.
+        """
+        client = await self.client()
+        try:
+            return await client.request(subject, data, timeout=seconds, headers=headers)
+        except nats.errors.NoRespondersError as error:
+            raise NobodyAnswers from error
+        except nats.errors.OutboundBufferLimitError as error:
+            raise self._unavailable() from error
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            raise AnswerLost(str(error)) from error
+
+    async def request_many(
+        self, subject: str, data: bytes, last: Callable[[Msg], bool], *, seconds: float = ANSWER_SECONDS
+    ) -> list[Msg]:
+        """Ask once and collect answers up to the one that `last` says yes to, that one included.
+
+        nats-py's own request takes one answer only. All of these share one
+        subscription, made when the connection is.
+
+        Raises:
+            StoreUnavailable: There is no connection; nothing was sent.
+            AnswerLost: `seconds` passed without another answer.
+        """
+        client = await self.client()
+        self._asked += 1
+        reply = f"{self._inbox}.{self._asked}"
+        answers: list[Msg] = []
+        progress = asyncio.Event()
+        complete = False
+
+        def answered(message: Msg) -> None:
+            nonlocal complete
+            answers.append(message)
+            complete = complete or last(message)
+            progress.set()
+
+        self._replies[reply] = answered
+        try:
+            await client.publish(subject, data, reply=reply)
+            while not complete:
+                progress.clear()
+                await asyncio.wait_for(progress.wait(), seconds)
+        except nats.errors.OutboundBufferLimitError as error:
+            raise self._unavailable() from error
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            raise AnswerLost(str(error)) from error
+        finally:
+            del self._replies[reply]
+        return answers
+
+    async def publish(self, subject: str, data: bytes) -> None:
+        """Publish, and return when the server has taken it.
+
+        Raises:
+            StoreUnavailable: There is no connection, or it was lost before the server had it.
+        """
+        client = await self.client()
+        try:
+            await client.publish(subject, data)
+            await _barrier(client, ANSWER_SECONDS)
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            raise self._unavailable() from error
+
+    @asynccontextmanager
+    async def subscribed(
+        self, subject: str, handler: Handler, lost: Callable[[], None] = lambda: None
+    ) -> AsyncIterator[None]:
+        """Call `handler` with every message while the block lasts, over reconnects too.
+
+        A request made inside the block is served after the subscription
+        stands. `lost` is called when messages may have been missed.
+        """
+        listener = _Listener(subject, handler, lost)
+        await self._subscribe(await self.client(), listener)
+        self._listeners.add(listener)
+        try:
+            yield
+        finally:
+            self._listeners.discard(listener)
+            await self._unsubscribe(listener)
+
+    async def client(self) -> Client:
+        """The client, connected. Waits for a line that is down.
+
+        Raises:
+            StoreUnavailable: It stayed down for `CONNECT_SECONDS`.
+        """
+        if not self._client.is_connected:
+            # nats-py knows of a loss before it tells.
+            self._up.clear()
+            try:
+                await asyncio.wait_for(self._up.wait(), CONNECT_SECONDS)
+            except TimeoutError:
+                raise self._unavailable() from None
+        return self._client
+
+    # Life of the connection.
+
+    async def _open(self) -> None:
+        client = Client()
+        try:
+            await asyncio.wait_for(
+                client.connect(
+                    self.url,
+                    name=self._name,
+                    allow_reconnect=True,
+                    max_reconnect_attempts=-1,
+                    # All clients of a server that restarts come back together.
+                    reconnect_time_wait=random.uniform(0.1, 0.3),  # type: ignore[arg-type]  # any number of seconds
+                    connect_timeout=2,
+                    # Notices a frozen server, and a network that swallows everything, in 15 s.
+                    ping_interval=5,
+                    max_outstanding_pings=2,
+                    # No buffer for a line that is down: a write is either sent or refused.
+                    pending_size=0,
+                    error_cb=self._on_error,
+                    disconnected_cb=self._on_down,
+                    reconnected_cb=self._on_up,
+                    closed_cb=self._on_closed,
+                ),
+                CONNECT_SECONDS,
+            )
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            await _abandoned(client)
+            raise StoreUnavailable(f"NATS at {self.url} does not answer ({error or 'timed out'})") from error
+        except BaseException:
+            await _abandoned(client)
+            raise
+        self._client = client
+        self._closed.clear()
+        self._inbox = client.new_inbox()
+        await client.subscribe(
+            f"{self._inbox}.*", cb=_as_callback(self._on_reply), pending_msgs_limit=0, pending_bytes_limit=0
+        )
+        for listener in list(self._listeners):
+            await self._subscribe(client, listener)
+        self._up.set()
+
+    async def _supervise(self) -> None:
+        """Put a new client in the place of one that closed for good: a protocol error does that."""
+        while True:
+            await self._closed.wait()
+            try:
+                await self._open()
+            except StoreUnavailable as error:
+                log.warning("cannot connect again, trying on: %s", error)
+                await asyncio.sleep(random.uniform(0.2, 1.0))
+            else:
+                self._missed()
+
+    async def _close(self) -> None:
+        self._closed.clear()
+        await _abandoned(self._client)
+
+    def _missed(self) -> None:
+        for listener in list(self._listeners):
+            listener.lost()
+
+    async def _on_up(self) -> None:
+        log.info("connected again url=%s", self.url)
+        self._up.set()
+        self._missed()
+
+    async def _on_down(self) -> None:
+        self._up.clear()
+
+    async def _on_closed(self) -> None:
+        self._up.clear()
+        self._closed.set()
+
+    async def _on_error(self, error: Exception) -> None:
+        if isinstance(error, nats.errors.SlowConsumerError):
+            listener = self._by_sid.get(error.sid)
+            log.warning(
+                "messages came faster than they were handled; reading what was missed subject=%s",
+                error.subject,
+            )
+            if listener is not None:
+                listener.lost()
+        else:
+            log.warning("nats: %s url=%s", error or type(error).__name__, self.url)
+
+    def _on_reply(self, message: Msg) -> None:
+        if waiting := self._replies.get(message.subject):
+            waiting(message)
+
+    async def _subscribe(self, client: Client, listener: _Listener) -> None:
+        try:
+            listener.subscription = await client.subscribe(
+                listener.subject, cb=_as_callback(listener.handler)
+            )
+        except nats.errors.Error as error:
+            raise self._unavailable() from error
+        self._by_sid[listener.subscription._id] = listener
+
+    async def _unsubscribe(self, listener: _Listener) -> None:
+        if listener.subscription is None:
+            return
+        self._by_sid.pop(listener.subscription._id, None)
+        try:
+            await listener.subscription.unsubscribe()
+        except nats.errors.Error:
+            return  # the connection is gone, and the subscription with it
+
+    def _unavailable(self) -> StoreUnavailable:
+        return StoreUnavailable(f"NATS at {self.url} cannot be reached; nothing was written")
+
+
+@asynccontextmanager
+async def connected_to(url: str, *, name: str = "streams") -> AsyncIterator[Connection]:
+    """A connection for the length of the block.
+
+    Raises:
+        StoreUnavailable: The server does not answer.
+    """
+    connection = Connection(url, name)
+    await connection._open()
+    async with asyncio.TaskGroup() as tasks:
+        supervisor = tasks.create_task(connection._supervise(), name="nats: supervise the connection")
+        try:
+            yield connection
+        finally:
+            supervisor.cancel()
+            await connection._close()
+
+
+def _as_callback(handler: Handler) -> Callable[[Msg], Awaitable[None]]:
+    # A callback that never waits lets nats-py hand over all messages of one
+    # socket read in one tick, and so they are flushed together.
+    async def callback(message: Msg) -> None:
+        handler(message)
+
+    return callback
+
+
+async def _barrier(client: Client, seconds: float) -> None:
+    """Wait until the server has everything published before.
+
+    `Client.flush` proves nothing: its PING overtakes commands that are
+    still queued. Here the PING is queued behind them.
+    """
+    pong: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    client._pongs.append(pong)
+    await client._send_command(b"PING\r\n")
+    await client._flush_pending()
+    await asyncio.wait_for(pong, seconds)
+
+
+async def _abandoned(client: Client) -> None:
+    """Close without waiting for a server that may not be there."""
+    with suppress(nats.errors.Error, OSError, TimeoutError):
+        await asyncio.wait_for(client.close(), 1.0)

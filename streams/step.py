@@ -1,0 +1,125 @@
+"""A step: a handler, and what makes it run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from streams.errors import DefinitionRefused
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+
+Handler: TypeAlias = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTrigger:
+    """Run the step for every request with this method and path."""
+
+    method: str
+    path: str
+    """As in FastAPI: `/todo/{id}`. The seed's `/todo/:id` means the same."""
+
+    def __post_init__(self) -> None:
+        method = self.method.upper() if isinstance(self.method, str) else self.method
+        if method not in METHODS:
+            raise DefinitionRefused(
+                f"{self.method!r} is not an HTTP method; expected one of {', '.join(METHODS)}"
+            )
+        if not isinstance(self.path, str) or not self.path.startswith("/"):
+            raise DefinitionRefused(f"path {self.path!r} does not start with '/'")
+        object.__setattr__(self, "method", method)
+        object.__setattr__(self, "path", re.sub(r"/:([A-Za-z_]\w*)", r"/{\1}", self.path))
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+Trigger: TypeAlias = HttpTrigger
+
+
+def http(method: str, path: str) -> HttpTrigger:
+    """Run the step for every request with this method and path."""
+    return HttpTrigger(method, path)
+
+
+@dataclass(frozen=True, slots=True)
+class StepConfig:
+    """What a step file says about itself: `config = StepConfig(...)`."""
+
+    name: str
+    triggers: Sequence[Trigger]
+    flows: Sequence[str] = ()
+    """The flows this step is shown in."""
+    description: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise DefinitionRefused("a step needs a name")
+        for field, value in (("triggers", self.triggers), ("flows", self.flows)):
+            if not isinstance(value, Sequence) or isinstance(value, str):
+                raise DefinitionRefused(f"`{field}` of step {self.name!r} is a list, not {value!r}")
+        if not self.triggers:
+            raise DefinitionRefused(
+                f"step {self.name!r} has no triggers, so it would never run; add http(...)"
+            )
+        object.__setattr__(self, "triggers", tuple(map(_trigger, self.triggers)))
+        object.__setattr__(self, "flows", tuple(self.flows))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step as it was found."""
+
+    config: StepConfig
+    handler: Handler
+    path: Path
+    """The file it is in."""
+
+
+def step_config(value: object) -> StepConfig:
+    """The config of a step file: a `StepConfig`, or a dict in one of the seed's forms.
+
+    `{"name", "triggers": [{"type": "http", "method", "path"}], "flows"}`, or
+    `{"type": "api", "name", "method", "path", "flows"}`.
+
+    Raises:
+        DefinitionRefused: It is neither, or asks for something that does not exist here.
+    """
+    if isinstance(value, StepConfig):
+        return value
+    if not isinstance(value, Mapping):
+        raise DefinitionRefused(f"`config` is a {type(value).__name__}; expected StepConfig(...) or a dict")
+    _refuse_unknown("`config`", value, {"name", "triggers", "flows", "description", *_TRIGGER_KEYS})
+    own = {key: value[key] for key in _TRIGGER_KEYS if key in value}
+    return StepConfig(
+        name=value.get("name", ""),
+        triggers=value.get("triggers", [own] if "type" in own else []),
+        flows=value.get("flows", ()),
+        description=value.get("description"),
+    )
+
+
+_TRIGGER_KEYS = ("type", "method", "path")
+
+
+def _refuse_unknown(what: str, value: Mapping[str, Any], known: Iterable[str]) -> None:
+    """A middleware that is not run would let everybody in."""
+    if unknown := sorted(map(repr, set(value).difference(known))):
+        raise DefinitionRefused(f"{what} has {', '.join(unknown)}, which this release does not know")
+
+
+def _trigger(value: object) -> Trigger:
+    if isinstance(value, HttpTrigger):
+        return value
+    if not isinstance(value, Mapping):
+        raise DefinitionRefused(f"a trigger is http(...) or a dict, not {value!r}")
+    _refuse_unknown("a trigger", value, _TRIGGER_KEYS)
+    match value.get("type"):
+        case "http" | "api":
+            return HttpTrigger(value.get("method", "GET"), value.get("path", ""))
+        case other:
+            raise DefinitionRefused(f"trigger type {other!r} does not exist here; expected 'http'")

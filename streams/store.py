@@ -1,0 +1,158 @@
+"""The ports: where items are kept, and how their changes are heard.
+
+Two implementations stand behind them, `streams.memory` and
+`streams.jetstream`, and one contract suite (`tests/store/`) runs on both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from streams.changes import Change, ItemSet, Stored
+from streams.keys import Address
+
+Decide: TypeAlias = Callable[[ItemSet | None], bytes | None]
+"""From the item as it is (None: there is none) to its new JSON text (None: no item).
+
+It may be called several times, each time with a newer item, and only the
+last result counts. What it raises reaches the caller, and nothing is written.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write did."""
+
+    old: ItemSet | None
+    """Exactly the item that was replaced; None: there was none."""
+    value: bytes | None
+    """The item as it is now; None: there is none."""
+    revision: int | None
+    """Revision of this write; None: nothing was written."""
+
+
+class Store(Protocol):
+    """Where items are kept. Every method may be called by any number of tasks at once."""
+
+    async def get(self, address: Address) -> ItemSet | None:
+        """The newest item, or None. A value that is not a JSON object is no item."""
+        ...
+
+    async def get_group(self, stream: str, group: str) -> list[ItemSet]:
+        """All items of a group in the order of their creation, however many there are."""
+        ...
+
+    async def write(self, address: Address, decide: Decide) -> Written:
+        """Replace one item by what `decide` makes of it, with nobody else in between.
+
+        `Written.old` is the very item that `decide` was given last. A write
+        of None over nothing writes nothing. Cancelling this leaves the item
+        written or not written, never in between.
+
+        Raises:
+            StoreUnavailable: Nothing was written.
+            Contention: Other writers won every attempt; nothing was written.
+            OutcomeUnknown: The answer was lost.
+            UnknownStream: The stream has no bucket.
+        """
+        ...
+
+    async def send(self, stream: str, group: str, item_id: str | None, event: bytes) -> None:
+        """Tell everyone who listens now. Kept nowhere; at most once.
+
+        When this returns, the event has left the process.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """A stretch of a bucket's life in which positions can be compared."""
+
+    name: str
+    """Changes when the bucket is made anew or set back. Without a dot."""
+    base_ms: int
+    """Milliseconds since 1970 from which this epoch's timestamps count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far something is known: every write up to `revision`, in this epoch."""
+
+    epoch: Epoch
+    revision: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch.name}.{self.revision}"
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """The newest version of every item of a group that changed after some revision."""
+
+    changes: list[Stored]
+    """Ascending by revision."""
+    position: Position
+    """Together with all that came before, complete up to here."""
+
+
+class Feed(Protocol):
+    """How the changes of a group are heard. Live changes may be lost; `changes` finds what was."""
+
+    def listening(
+        self, stream: str, group: str, deliver: Callable[[Change], None], lost: Callable[[], None]
+    ) -> AbstractAsyncContextManager[None]:
+        """Call `deliver` with every change committed after the block was entered.
+
+        Changes of one item come in the order of their revisions, those of
+        different items in any. `lost` is called when some may have been
+        missed; it comes late or never when nobody noticed, so a listener
+        also asks for `end` from time to time.
+        """
+        ...
+
+    async def end(self, stream: str) -> Position:
+        """The position of the newest write, asked for after this call began.
+
+        Raises:
+            UnknownStream: The stream has no bucket.
+            StoreUnavailable: Nobody could answer.
+        """
+        ...
+
+    async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
+        """What changed after revision `after` (0: everything there is), complete to `at_least` or further.
+
+        Deletions are part of it as long as their markers live.
+
+        Raises:
+            EpochChanged: `at_least` is of an epoch that has ended.
+            StoreUnavailable: Nobody who knows enough could answer.
+        """
+        ...
+
+
+class EpochChanged(Exception):
+    """Positions of before mean nothing any more: start again from the end."""
+
+
+_bound: ContextVar[Store] = ContextVar("streams_store")
+
+
+def bound_store() -> Store | None:
+    """The store that streams talk to here, if any."""
+    return _bound.get(None)
+
+
+@contextmanager
+def bound_to(store: Store) -> Iterator[None]:
+    """Let every stream used inside this block talk to `store`."""
+    token = _bound.set(store)
+    try:
+        yield
+    finally:
+        _bound.reset(token)

@@ -1,0 +1,69 @@
+"""Names what moved when a library that we lean on changed inside. See docs/private-apis.md."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import Any
+
+from nats.aio.client import Client
+from uvicorn import Server
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from streams.gateway.socket import Socket
+from streams.jetstream.connection import Connection, _barrier
+
+
+def test_uvicorn_constructs_protocols_as_ours_is_written():
+    theirs = list(inspect.signature(WebSocketsSansIOProtocol.__init__).parameters)
+    upgrade = inspect.getsource(HttpToolsProtocol.handle_websocket_upgrade)
+
+    assert theirs == list(inspect.signature(Socket.__init__).parameters)
+    made, replayed, given = (
+        upgrade.index(step) for step in ("connection_made(", "protocol.data_received(", "set_protocol(")
+    )
+    assert made < replayed < given
+    assert hasattr(WebSocketsSansIOProtocol, "shutdown")
+
+
+def test_uvicorns_http_protocol_has_the_hooks_of_the_guard():
+    for name in ("on_message_begin", "on_headers_complete", "handle_websocket_upgrade", "data_received"):
+        assert inspect.isfunction(getattr(HttpToolsProtocol, name)), name
+    assert "self.loop" in inspect.getsource(HttpToolsProtocol.__init__)
+
+
+def test_uvicorn_takes_signals_in_the_method_that_we_replace():
+    assert "capture_signals()" in inspect.getsource(Server.serve)
+
+
+def test_nats_py_has_what_the_barrier_needs():
+    client: Any = Client()
+
+    assert isinstance(client._pongs, list)
+    assert inspect.iscoroutinefunction(client._send_command)
+    assert inspect.iscoroutinefunction(client._flush_pending)
+
+
+async def test_nats_py_numbers_its_subscriptions(connection: Connection):
+    client = await connection.client()
+
+    first = await client.subscribe("a")
+    second = await client.subscribe("b")
+
+    assert first._id != second._id
+    assert client._subs[first._id] is first
+
+
+async def test_the_barrier_returns_when_everything_before_it_has_arrived(connection: Connection):
+    seen = asyncio.Event()
+    client = await connection.client()
+
+    async with connection.subscribed("barrier", lambda _: seen.set()):
+        await client.publish("barrier", b"x")
+        await _barrier(client, 2)
+        await _barrier(client, 2)
+
+        # The server answers in order: the message was on its way before the second PONG.
+        async with asyncio.timeout(2):
+            await seen.wait()

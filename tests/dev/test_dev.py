@@ -1,0 +1,331 @@
+"""`streams dev` and `streams watch` as a developer uses them: processes, ports, files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.browser import SECONDS, Browser
+
+REPOSITORY = Path(__file__).parents[2]
+STREAMS = Path(sys.executable).with_name("streams")
+
+
+@dataclass
+class Command:
+    """A running `streams` command, and what it has said."""
+
+    process: asyncio.subprocess.Process
+    said: list[str] = field(default_factory=list)
+
+    async def says(self, text: str) -> str:
+        """Wait for a line with `text` in it."""
+        try:
+            async with asyncio.timeout(2 * SECONDS):
+                while True:
+                    assert self.process.stdout is not None
+                    line = (await self.process.stdout.readline()).decode()
+                    if not line:
+                        raise AssertionError(f"it ended without saying {text!r}:\n{''.join(self.said)}")
+                    self.said.append(line)
+                    if text in line:
+                        return line
+        except TimeoutError:
+            raise AssertionError(f"it does not say {text!r}:\n{''.join(self.said)}") from None
+
+    async def ends(self) -> int:
+        async with asyncio.timeout(SECONDS):
+            assert self.process.stdout is not None
+            self.said += [(await self.process.stdout.read()).decode()]
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def running(*arguments: str, cwd: Path) -> AsyncIterator[Command]:
+    process = await asyncio.create_subprocess_exec(
+        str(STREAMS),
+        *arguments,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    command = Command(process)
+    try:
+        yield command
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.communicate(), SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.communicate()
+
+
+@dataclass
+class Dev:
+    """`streams dev`, ready."""
+
+    command: Command
+    port: int
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/"
+
+
+@asynccontextmanager
+async def developing(folder: Path, *options: str) -> AsyncIterator[Dev]:
+    port = free_port()
+    async with running("dev", "functions", "--port", str(port), *options, cwd=folder) as command:
+        await command.says("Ctrl-C ends everything")
+        yield Dev(command, port, folder)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder outside of this repository, with the todo app in it."""
+    shutil.copytree(
+        REPOSITORY / "functions", tmp_path / "functions", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    return tmp_path
+
+
+async def test_a_todo_posted_to_the_dev_server_is_printed_by_watch_with_its_update_and_delete(project: Path):
+    async with (
+        developing(project) as dev,
+        running("watch", "todo", "inbox", "--url", dev.socket_url, cwd=project) as watch,
+        httpx.AsyncClient(base_url=dev.url) as http,
+    ):
+        await watch.says("todo/inbox  0 items")
+
+        created = (await http.post("/todo", json={"description": "call mum"})).json()["new_value"]
+        await http.patch(f"/todo/{created['id']}", json={"done": True})
+        await http.delete(f"/todo/{created['id']}")
+
+        assert "call mum" in await watch.says("create")
+        assert '"completed_at":"2' in await watch.says("update")
+        assert f"inbox/{created['id']}" in await watch.says("delete")
+
+
+async def test_watch_prints_the_frames_byte_for_byte_when_asked_to(project: Path, opened):
+    async with (
+        developing(project) as dev,
+        running("watch", "todo", "inbox", "--json", "--url", dev.socket_url, cwd=project) as watch,
+        httpx.AsyncClient(base_url=dev.url) as http,
+    ):
+        await watch.says('"sync"')
+        tab = await Browser(dev.socket_url, opened).join("todo", "inbox")
+
+        await http.post("/todo", json={"description": "call mum"})
+
+        assert (await watch.says('"create"')).rstrip("\n").encode() == await tab.next_frame()
+
+
+async def test_watch_says_why_a_stream_cannot_be_watched(project: Path):
+    async with (
+        developing(project) as dev,
+        running("watch", "todos", "inbox", "--url", dev.socket_url, cwd=project) as watch,
+    ):
+        await watch.says("there is no stream 'todos'")
+        assert await watch.ends() == 1
+
+
+async def test_saving_a_step_restarts_the_functions_and_leaves_sockets_open(project: Path, opened):
+    step = project / "functions/todo/create_todo_step.py"
+    async with developing(project) as dev, httpx.AsyncClient(base_url=dev.url) as http:
+        tab = await Browser(dev.socket_url, opened).join("todo", "inbox")
+
+        step.write_text(
+            step.read_text().replace("description=description,", "description=description.upper(),")
+        )
+        await dev.command.says("functions started anew")
+        await http.post("/todo", json={"description": "call mum"})
+
+        assert (await tab.next_event())["data"]["description"] == "CALL MUM"
+
+
+async def test_a_file_that_cannot_be_loaded_is_named_and_mended_by_the_next_save(project: Path, opened):
+    step = project / "functions/todo/create_todo_step.py"
+    good = step.read_text()
+    async with developing(project) as dev, httpx.AsyncClient(base_url=dev.url) as http:
+        tab = await Browser(dev.socket_url, opened).join("todo", "inbox")
+
+        step.write_text(good + "\ndef (:\n")
+        await dev.command.says(f"create_todo_step.py:{len(good.splitlines()) + 2}: SyntaxError")
+        broken = await http.post("/todo", json={"description": "call mum"})
+        step.write_text(good)
+        await dev.command.says("functions started anew")
+        mended = await http.post("/todo", json={"description": "call mum"})
+
+        assert (broken.status_code, mended.status_code) == (500, 200)
+        assert "create_todo_step.py" in broken.text
+        assert (await tab.next_event())["type"] == "create"
+
+
+async def test_a_new_stream_is_provisioned_when_its_file_is_saved(project: Path, opened):
+    async with developing(project) as dev, httpx.AsyncClient(base_url=dev.url) as http:
+        (project / "functions/note_stream.py").write_text(
+            'from streams import Stream\nnote = Stream("note", dict)\n'
+        )
+        await dev.command.says("note_stream.py")
+        (project / "functions/note_step.py").write_text(
+            "from streams import Context, StepConfig, http\n"
+            'config = StepConfig("Note", [http("POST", "/note")])\n'
+            "async def handler(body: dict, context: Context):\n"
+            '    return await context.streams.note.set("g", "a", body)\n'
+        )
+        await dev.command.says("/note")
+        tab = await Browser(dev.socket_url, opened).join("note", "g")
+
+        await http.post("/note", json={"text": "hello"})
+
+        assert (await tab.next_event())["data"] == {"id": "a", "text": "hello"}
+
+
+async def test_todos_are_kept_between_runs(project: Path):
+    async with developing(project) as dev, httpx.AsyncClient(base_url=dev.url) as http:
+        await http.post("/todo", json={"description": "call mum"})
+
+    async with developing(project) as dev, httpx.AsyncClient(base_url=dev.url) as http:
+        todos = (await http.get("/todos")).json()
+
+    assert [todo["description"] for todo in todos] == ["call mum"]
+    assert (project / ".streams/.gitignore").read_text() == "*\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_ctrl_c_ends_everything_and_tells_sockets_to_come_back(
+    project: Path, opened, number: signal.Signals
+):
+    async with developing(project) as dev:
+        tab = await Browser(dev.socket_url, opened).join("todo", "inbox")
+
+        dev.command.process.send_signal(number)
+
+        assert (await tab.closed())[0] == 1012
+        assert await dev.command.ends() == 0
+
+
+async def test_ctrl_c_does_not_wait_for_a_client_that_never_answers(project: Path, opened):
+    async with developing(project) as dev:
+        tab = await Browser(dev.socket_url, opened).join("todo", "inbox")
+        tab.socket.transport.pause_reading()
+
+        dev.command.process.send_signal(signal.SIGINT)
+
+        async with asyncio.timeout(5):
+            assert await dev.command.process.wait() == 0
+        tab.socket.transport.abort()
+
+
+async def test_a_port_in_use_is_named_with_a_way_out(project: Path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        async with running("dev", "functions", "--port", str(port), cwd=project) as command:
+            await command.says(f"port {port} cannot be used")
+            assert await command.ends() == 1
+
+
+async def test_a_store_in_use_is_named_with_a_way_out(project: Path):
+    async with (
+        developing(project),
+        running("dev", "functions", "--port", str(free_port()), cwd=project) as second,
+    ):
+        await second.says("uses the store")
+        assert await second.ends() == 1
+
+
+async def test_a_local_module_streams_is_named_with_a_way_out(project: Path):
+    (project / "streams.py").write_text("")
+    async with running("dev", "functions", "--port", str(free_port()), cwd=project) as command:
+        await command.says("rename it")
+
+
+async def test_a_folder_that_does_not_exist_is_named(tmp_path: Path):
+    async with running("dev", "nowhere", "--port", str(free_port()), cwd=tmp_path) as command:
+        await command.says("there is no folder 'nowhere'")
+        assert await command.ends() == 1
+
+
+async def test_other_sites_cannot_use_the_dev_server(project: Path):
+    async with developing(project) as dev, httpx.AsyncClient(base_url=dev.url) as http:
+        body = {"description": "not mine"}
+
+        rebound = await http.post("/todo", json=body, headers={"Host": "evil.example"})
+        foreign = await http.post("/todo", json=body, headers={"Origin": "https://evil.example"})
+        local = await http.options(
+            "/todo", headers={"Origin": "http://localhost:5173", "Access-Control-Request-Method": "POST"}
+        )
+
+        assert (rebound.status_code, foreign.status_code, local.status_code) == (403, 403, 200)
+        assert local.headers["access-control-allow-origin"] == "http://localhost:5173"
+        assert (await http.get("/todos")).json() == []
+
+
+async def test_a_step_that_ends_its_process_is_reported_and_the_next_save_brings_it_back(project: Path):
+    step = project / "functions/crash_step.py"
+    step.write_text(
+        "import os\nfrom streams import StepConfig, http\n"
+        'config = StepConfig("Crash", [http("POST", "/crash")])\n'
+        "async def handler():\n    os._exit(3)\n"
+    )
+    async with developing(project) as dev, httpx.AsyncClient(base_url=dev.url) as http:
+        crashed = await http.post("/crash")
+        await dev.command.says("exit code 3")
+        step.write_text(step.read_text().replace("os._exit(3)", "return 1"))
+        await dev.command.says("functions started anew")
+
+        assert crashed.status_code == 502
+        assert (await http.post("/crash")).json() == 1
+
+
+async def test_a_large_body_and_a_streamed_answer_pass_through(project: Path):
+    (project / "functions/echo_step.py").write_text(
+        "from fastapi import Request\nfrom fastapi.responses import StreamingResponse\n"
+        "from streams import StepConfig, http\n"
+        'config = StepConfig("Echo", [http("POST", "/echo/{name:path}")])\n'
+        "async def handler(name: str, q: str, request: Request):\n"
+        "    body = await request.body()\n"
+        "    async def parts():\n        yield f'{name}?{q}:'.encode()\n        yield body\n"
+        "    return StreamingResponse(parts())\n"
+    )
+    body = os.urandom(3_000_000)
+    async with developing(project) as dev, httpx.AsyncClient(base_url=dev.url) as http:
+        answer = await http.post("/echo/a%2Fb%20c?q=%26x", content=body)
+
+    assert answer.content == b"a/b c?&x:" + body
+
+
+async def test_watch_waits_for_a_gateway_that_is_not_there_yet(project: Path):
+    port = free_port()
+    async with running("watch", "todo", "inbox", "--url", f"ws://127.0.0.1:{port}/", cwd=project) as watch:
+        await watch.says("cannot be reached")
+
+        async with running("dev", "functions", "--port", str(port), cwd=project) as dev:
+            await dev.says("Ctrl-C ends everything")
+            await watch.says("todo/inbox  0 items")

@@ -1,0 +1,143 @@
+"""One connection that outlives what happens to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from streams import OutcomeUnknown, StoreUnavailable, Stream, bound_to
+from streams.changes import ItemSet
+from streams.dev.nats_server import NatsServer, embedded
+from streams.jetstream import connection as module
+from streams.jetstream.bucket import provision
+from streams.jetstream.connection import Connection, NobodyAnswers, connected_to
+from streams.jetstream.kv_store import KvStore
+from streams.keys import Address, Namespace
+from tests.browser import SECONDS
+
+todo = Stream("todo", dict)
+
+
+async def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 0.3)
+
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        async with connected_to("nats://127.0.0.1:1"):
+            pass
+
+
+async def test_a_subscription_goes_on_after_the_server_was_killed_and_says_that_something_may_be_missing(
+    own_nats: NatsServer,
+):
+    seen: asyncio.Queue[bytes] = asyncio.Queue()
+    lost = asyncio.Event()
+    async with (
+        connected_to(own_nats.url) as connection,
+        connection.subscribed("news", lambda message: seen.put_nowait(message.data), lost.set),
+    ):
+        own_nats.kill()
+        await own_nats.restart()
+
+        async with asyncio.timeout(SECONDS):
+            await lost.wait()
+            await connection.publish("news", b"hello")
+            assert await seen.get() == b"hello"
+
+
+async def test_a_client_that_closed_for_good_is_replaced(own_nats: NatsServer):
+    seen: asyncio.Queue[bytes] = asyncio.Queue()
+    lost = asyncio.Event()
+    async with (
+        connected_to(own_nats.url) as connection,
+        connection.subscribed("news", lambda message: seen.put_nowait(message.data), lost.set),
+    ):
+        before = await connection.client()
+        # Longer than the server's control line: it answers with an error and closes, and nats-py gives up.
+        await before.publish("x" * 5000, b"")
+
+        async with asyncio.timeout(SECONDS):
+            await lost.wait()
+            await connection.publish("news", b"hello")
+            assert await seen.get() == b"hello"
+        assert await connection.client() is not before
+
+
+async def test_what_is_asked_while_the_server_is_away_is_answered_when_it_is_back(own_nats: NatsServer):
+    namespace = Namespace()
+    async with connected_to(own_nats.url) as connection:
+        await provision(connection, namespace, "todo")
+        with bound_to(KvStore(connection, namespace)):
+            await todo.set("inbox", "a", {"v": 1})
+            await own_nats.stop()
+            reading = asyncio.create_task(todo.get("inbox", "a"))
+
+            await own_nats.restart()
+
+            assert await reading == {"id": "a", "v": 1}
+
+
+async def test_a_write_while_the_server_is_away_says_that_nothing_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 0.3)
+    namespace = Namespace()
+    async with embedded(tmp_path) as nats, connected_to(nats.url) as connection:
+        await provision(connection, namespace, "todo")
+        with bound_to(KvStore(connection, namespace)):
+            await nats.stop()
+            async with asyncio.timeout(SECONDS):
+                while await _is_connected(connection):
+                    await asyncio.sleep(0.01)
+
+            with pytest.raises(StoreUnavailable, match="nothing was written"):
+                await todo.set("inbox", "a", {"v": 1})
+
+            await nats.restart()
+            monkeypatch.setattr(module, "CONNECT_SECONDS", 5.0)
+            assert await todo.get("inbox", "a") is None
+
+
+async def test_a_write_whose_answer_is_lost_says_that_nobody_knows(own_nats: NatsServer):
+    namespace = Namespace()
+    async with connected_to(own_nats.url) as connection:
+        await provision(connection, namespace, "todo")
+        store = KvStore(connection, namespace)
+
+        def frozen_meanwhile(_: ItemSet | None) -> bytes:
+            # Between the read that it is decided upon and the write itself.
+            os.kill(own_nats.pid, signal.SIGSTOP)
+            return b'{"v":1}'
+
+        with pytest.raises(OutcomeUnknown, match="todo/inbox/a"):
+            await store.write(Address("todo", "inbox", "a"), frozen_meanwhile)
+
+        os.kill(own_nats.pid, signal.SIGCONT)
+        async with asyncio.timeout(SECONDS):
+            while await store.get(Address("todo", "inbox", "a")) is None:
+                await asyncio.sleep(0.01)
+
+
+async def test_nobody_behind_a_subject_is_not_a_lost_answer(connection: Connection):
+    with pytest.raises(NobodyAnswers):
+        await connection.request("nobody.here")
+
+
+async def test_a_slow_consumer_reads_what_it_missed(connection: Connection):
+    lost = asyncio.Event()
+    async with connection.subscribed("flood", lambda _: None, lost.set):
+        (listener,) = connection._listeners
+        assert listener.subscription is not None
+        listener.subscription._pending_bytes_limit = 10
+
+        await connection.publish("flood", b"x" * 100)
+
+        async with asyncio.timeout(SECONDS):
+            await lost.wait()
+
+
+async def _is_connected(connection: Connection) -> bool:
+    return bool(connection._client.is_connected)
