@@ -1,0 +1,91 @@
+"""The README's examples run as they are printed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from streams.dev.nats_server import NatsServer
+from streams.jetstream.bucket import provision
+from streams.jetstream.connection import Connection
+from streams.keys import Namespace
+from tests.browser import SECONDS
+
+REPOSITORY = Path(__file__).parents[2]
+README = (REPOSITORY / "README.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with the files that the README tells to write."""
+    for block in BLOCKS:
+        if named := re.match(r"# (functions/\S+\.py)\n", block):
+            path = tmp_path / named[1]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block)
+    # This repository has a package `functions` too; the reader's own must come first here.
+    (tmp_path / "functions/__init__.py").touch()
+    return tmp_path
+
+
+async def python(*arguments: str, cwd: Path) -> str:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    async with asyncio.timeout(3 * SECONDS):
+        said = (await process.communicate())[0].decode()
+    assert process.returncode == 0, said
+    return said
+
+
+def the_block_with(text: str) -> str:
+    (found,) = [block for block in BLOCKS if text in block]
+    return found
+
+
+async def test_the_test_of_the_tour_passes(project: Path):
+    (project / "test_tour.py").write_text(the_block_with("async def test_"))
+
+    said = await python(
+        "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", cwd=project
+    )
+
+    assert "1 passed" in said
+
+
+async def test_the_script_of_the_tour_runs(project: Path, nats: NatsServer, connection: Connection):
+    await provision(connection, Namespace(), "message")
+    script = the_block_with("streams.connected").replace("nats://127.0.0.1:4222", nats.url)
+
+    said = await python("-c", script, cwd=project)
+
+    assert said == "[]\n"
+
+
+async def test_the_steps_of_the_tour_are_found(project: Path):
+    script = (
+        "from pathlib import Path\nfrom streams.discovery import discover\n"
+        "found = discover(Path('functions'))\n"
+        "print([s.name for s in found.streams], [str(t) for s in found.steps for t in s.config.triggers])"
+    )
+
+    assert await python("-c", script, cwd=project) == "['message'] ['POST /rooms/{room}/messages']\n"
+
+
+def test_every_folder_and_file_that_the_readme_names_exists():
+    named = re.findall(r"\]\((?!http)([^)]+)\)", README)
+    tree = README.split("## Where things are")[1]
+    folders = re.findall(r"^(\w+/)", tree, re.MULTILINE)
+    inner = re.findall(r"(?:^  |  )(\w+/)  ", tree, re.MULTILINE)
+
+    assert named
+    assert len(folders) == 5
+    for name in [*named, *folders]:
+        assert (REPOSITORY / name).exists(), name
+    for name in inner:
+        assert (REPOSITORY / "streams" / name).exists() or (REPOSITORY / name).exists(), name
