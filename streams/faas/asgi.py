@@ -42,6 +42,8 @@ def _add(api: FastAPI, step: Step, streams: StreamsByName) -> None:
                 endpoint(step, streams),
                 methods=[trigger.method],
                 name=step.config.name,
+                # FastAPI would make a title of the name: Createtodo.
+                summary=step.config.name,
                 description=step.config.description,
                 tags=list(step.config.flows),
             )

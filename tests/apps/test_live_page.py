@@ -343,6 +343,16 @@ class TestWhatIsShown:
         await ann.shows()
         ann.complaints.clear()
 
+    async def test_a_box_is_ticked_by_what_was_stored_and_not_by_the_click(self, ann: Screen) -> None:
+        await ann.add("Call mum")
+        await ann.page.route("**/todo/*", lambda route: route.fulfill(json={}))  # says yes and does nothing
+
+        async with ann.page.expect_response("**/todo/*"):
+            await ann.box("Call mum").click()
+
+        await expect(ann.page.get_by_role("listitem")).not_to_have_attribute("aria-busy", "true")
+        await expect(ann.box("Call mum")).not_to_be_checked()
+
     async def test_who_does_not_see_the_list_is_told_what_happens(self, ann: Screen, bob: Screen) -> None:
         news = bob.page.locator("[aria-live=polite]#news")
 
@@ -446,16 +456,16 @@ async def eve(people: People, wire: Wire, dev_url: str) -> Screen:
 class TestMessages:
     async def test_an_item_never_goes_back_to_an_older_revision(self, eve: Screen, wire: Wire) -> None:
         socket = await wire.joined()
-        socket.send(sync(5, "a"))
+        socket.send(sync(5, "a", "b"))
 
-        socket.send(changed("update", 5, "a", "in the sync already"))
+        socket.send(changed("update", 5, "b", "in the sync already"))
         socket.send(changed("update", 8, "a", "newest"))
         socket.send(changed("update", 7, "a", "older"))
         socket.send(changed("create", 6, "a", "older still"))
         socket.send(changed("delete", 4, "a"))
-        socket.send(changed("create", 9, "b"))
+        socket.send(changed("create", 9, "c"))
 
-        await eve.shows("newest", "b")
+        await eve.shows("newest", "b", "c")
 
     async def test_a_create_of_what_is_there_and_an_update_of_what_is_not_end_in_the_same_list(
         self, eve: Screen, wire: Wire
