@@ -211,7 +211,7 @@ def _module(path: Path, root: Path, problems: list[Problem]) -> ModuleType | Non
             Problem(Path(error.filename or path), error.lineno or 1, f"{type(error).__name__}: {error.msg}")
         )
         return None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         problems.append(Problem(path, _line_in(path, error), f"{type(error).__name__}: {error}"))
         return None
     if Path(module.__file__ or "").resolve() != path:
@@ -224,7 +224,7 @@ def _module(path: Path, root: Path, problems: list[Problem]) -> ModuleType | Non
     return module
 
 
-def _line_in(path: Path, error: Exception) -> int:
+def _line_in(path: Path, error: BaseException) -> int:
     """The last line of `path` that was running when `error` was raised."""
     lines = [
         f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == path

@@ -76,8 +76,9 @@ async def jetstream(connection: Connection, namespace: Namespace) -> Backend:
     return Backend(KvStore(connection, namespace), JetStreamFeed(connection, namespace))
 
 
-@pytest_asyncio.fixture(params=["memory", "jetstream"])
-async def backend(request: pytest.FixtureRequest) -> Backend:
+# Not a coroutine, as the one above is: from inside a running loop the other fixture cannot be awaited.
+@pytest.fixture(params=["memory", "jetstream"])
+def backend(request: pytest.FixtureRequest) -> Backend:
     """Each implementation in turn: the contract suite runs on both."""
     if request.param == "memory":
         memory = MemoryStore(["todo"])

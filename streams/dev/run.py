@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from watchfiles import PythonFilter, awatch
+from watchfiles.main import FileChange
 
 from streams.dev.app import dev_app
 from streams.dev.functions import Found, Functions, FunctionsBroken
@@ -80,12 +81,11 @@ async def run(
             Functions.running(settings.folder, nats.url, settings.namespace) as functions,
         ):
             ready(Running(url, nats, settings.data, settings.folder))
-            # Before anybody is served: a tab that was open all the time would
-            # join streams that are only now being provisioned.
-            await _load(functions, loaded)
+            # Nobody is served before the first load: a tab that was open all
+            # the time would join streams that are only now being provisioned.
             async with (
-                listening(hub, sock, dev_app(functions, settings.folder), drain_seconds=1),
                 _reloading(functions, settings.folder, loaded),
+                listening(hub, sock, dev_app(functions, settings.folder), drain_seconds=1),
             ):
                 await stopped.wait()
 
@@ -101,19 +101,40 @@ async def _load(functions: Functions, loaded: Callable[[Found | FunctionsBroken]
 async def _reloading(
     functions: Functions, folder: Path, loaded: Callable[[Found | FunctionsBroken], None]
 ) -> AsyncIterator[None]:
-    """Start the functions anew whenever a Python file of the folder is saved."""
+    """Start the functions now, and anew whenever a Python file of the folder is saved.
 
-    async def reload_on_save() -> None:
-        async for changes in awatch(folder, watch_filter=PythonFilter(), debounce=200, step=20):
-            log.info("saved: %s", ", ".join(sorted({Path(path).name for _, path in changes})))
-            await _load(functions, loaded)
-
+    Entered when they were started once.
+    """
+    saves = awatch(folder, watch_filter=PythonFilter(), debounce=200, step=20)
     async with asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(reload_on_save(), name="dev: reload on save")
+        first_save = tasks.create_task(_first(saves), name="dev: wait for a save")
+        # The watcher stands as soon as that task has begun: what is saved
+        # while the functions start is not overlooked.
+        await asyncio.sleep(0)
+        await _load(functions, loaded)
+
+        async def reload_on_save() -> None:
+            await _reload(functions, await first_save, loaded)
+            async for changes in saves:
+                await _reload(functions, changes, loaded)
+
+        reloading = tasks.create_task(reload_on_save(), name="dev: reload on save")
         try:
             yield
         finally:
-            watching.cancel()
+            reloading.cancel()
+            first_save.cancel()
+
+
+async def _first(saves: AsyncIterator[set[FileChange]]) -> set[FileChange]:
+    return await anext(saves)
+
+
+async def _reload(
+    functions: Functions, changes: set[FileChange], loaded: Callable[[Found | FunctionsBroken], None]
+) -> None:
+    log.info("saved: %s", ", ".join(sorted({Path(path).name for _, path in changes})))
+    await _load(functions, loaded)
 
 
 def _bound(port: int | None) -> socket.socket:

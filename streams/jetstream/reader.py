@@ -8,7 +8,6 @@ than it should is thrown away and asked for again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
@@ -17,7 +16,7 @@ from nats.aio.msg import Msg
 from streams.errors import StoreUnavailable
 from streams.jetstream.bucket import stream_info
 from streams.jetstream.connection import AnswerLost, Connection
-from streams.jetstream.records import SEQUENCE, SUBJECT
+from streams.jetstream.records import SEQUENCE
 from streams.keys import Namespace
 
 PAGE_BYTES = 4 * 1024 * 1024
@@ -182,9 +181,3 @@ def _chunks(names: list[str]) -> list[list[str]]:
 
 def _is_status(message: Msg) -> bool:
     return not message.data and "Status" in (message.headers or {})
-
-
-def without_meta(namespace: Namespace, stream: str) -> Callable[[Msg], bool]:
-    """Whether a record is an item's, not the bucket's own."""
-    meta = namespace.meta(stream)
-    return lambda message: (message.headers or {}).get(SUBJECT) != meta

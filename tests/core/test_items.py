@@ -350,9 +350,19 @@ def test_an_item_that_is_nested_deeper_is_refused(model, levels):
 
 
 @pytest.mark.parametrize("model", [dict, Anything])
-def test_many_brackets_side_by_side_or_in_texts_are_not_depth(model):
-    item = {"rows": [[] for _ in range(500)], "text": "[{" * 500, 'quote"d\\': '\\"' + "[" * 100}
-
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"rows": [[] for _ in range(500)]},
+        {"text": "[{" * 500},
+        {"text": '"' + "[" * 100},
+        {"text": "\\" + '"' + "[" * 100},
+        {"text": "\\", "more": "[" * 100},
+        {'key"' + "{" * 100: 1},
+    ],
+    ids=lambda item: repr(item)[:20],
+)
+def test_brackets_side_by_side_or_in_texts_are_not_depth(model, item):
     value, _ = encode(item, model)
 
     assert orjson.loads(value) == item

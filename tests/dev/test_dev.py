@@ -207,6 +207,20 @@ async def test_a_new_stream_is_provisioned_when_its_file_is_saved(project: Path,
         assert (await tab.next_event())["data"] == {"id": "a", "text": "hello"}
 
 
+async def test_a_file_saved_while_the_functions_start_is_not_overlooked(project: Path):
+    (project / "functions/hasty_step.py").write_text(
+        "from pathlib import Path\nfrom streams import StepConfig, http\n"
+        'config = StepConfig("Hasty", [http("GET", "/hasty")])\n'
+        "async def handler():\n    return 'first'\n"
+        "path = Path(__file__)\n"
+        "path.write_text(path.read_text().replace(\"'first'\", \"'second'\"))\n"
+    )
+    async with developing(project) as dev, httpx.AsyncClient(base_url=dev.url) as http:
+        await dev.command.says("functions started anew")
+
+        assert (await http.get("/hasty")).json() == "second"
+
+
 async def test_todos_are_kept_between_runs(project: Path):
     async with developing(project) as dev, httpx.AsyncClient(base_url=dev.url) as http:
         await http.post("/todo", json={"description": "call mum"})

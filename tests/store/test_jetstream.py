@@ -319,6 +319,20 @@ async def test_an_update_that_lost_is_called_again_and_returns_what_it_replaced(
     assert (result.old_value["n"], result.new_value["n"]) == (10, 11)
 
 
+async def test_an_update_of_an_item_that_went_meanwhile_may_leave_it_so(store, rival, nats, namespace):
+    todo = Stream("todo", dict)
+    await put(store, "first")
+
+    def change(item: dict[str, Any] | None) -> dict[str, Any] | None:
+        rival.put(b"")
+        return None if item is None else {"n": 1}
+
+    async with connected(nats.url, namespace=namespace.name):
+        assert await todo.update("inbox", "1", change) is None
+
+    assert await store.get(address()) is None
+
+
 async def test_a_create_that_lost_finds_the_others_item(store, rival):
     def decide(old: ItemSet | None) -> bytes | None:
         if old is None:
@@ -482,6 +496,7 @@ async def test_a_bucket_that_was_made_anew_begins_a_new_epoch(store, feed, conne
     await provision(connection, namespace, "todo")
 
     after = await feed.end("todo")
+    assert after == await JetStreamFeed(connection, namespace).end("todo")
     assert after.epoch.name != before.epoch.name
     assert after.epoch.base_ms >= before.epoch.base_ms
     assert after.revision < before.revision
@@ -554,7 +569,7 @@ async def test_a_bucket_that_is_gone_is_no_stream(store, feed, connection, names
 
 async def test_a_bucket_of_a_newer_layout_is_not_written_to(store, connection, namespace):
     await put(store, "first")
-    newer = {"v": LAYOUT_VERSION + 1, "epoch": "e", "base": 1, "more": True}
+    newer = {"v": LAYOUT_VERSION + 1, "shape": "unknown"}
     await write_meta(connection, namespace, newer)
     config = await config_of(connection, namespace)
     fresh = KvStore(connection, namespace)
