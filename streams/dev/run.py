@@ -29,6 +29,7 @@ from streams.gateway.server import listening
 from streams.jetstream.connection import connected_to
 from streams.jetstream.feed import JetStreamFeed
 from streams.keys import Namespace
+from streams.tasks import background_tasks
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +107,8 @@ async def _reloading(
     Entered when they were started once.
     """
     saves = awatch(folder, watch_filter=PythonFilter(), debounce=200, step=20)
-    async with asyncio.TaskGroup() as tasks:
-        first_save = tasks.create_task(_first(saves), name="dev: wait for a save")
+    async with background_tasks() as tasks:
+        first_save = tasks.start(_first(saves), name="dev: wait for a save")
         # The watcher stands as soon as that task has begun: what is saved
         # while the functions start is not overlooked.
         await asyncio.sleep(0)
@@ -118,12 +119,8 @@ async def _reloading(
             async for changes in saves:
                 await _reload(functions, changes, loaded)
 
-        reloading = tasks.create_task(reload_on_save(), name="dev: reload on save")
-        try:
-            yield
-        finally:
-            reloading.cancel()
-            first_save.cancel()
+        tasks.start(reload_on_save(), name="dev: reload on save")
+        yield
 
 
 async def _first(saves: AsyncIterator[set[FileChange]]) -> set[FileChange]:

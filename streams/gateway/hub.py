@@ -18,6 +18,7 @@ from streams.gateway.audience import Audience, Watcher, refusal
 from streams.keys import checked_stream_name
 from streams.messages import CLOSE_INTERNAL_ERROR, Room
 from streams.store import Feed
+from streams.tasks import BackgroundTasks, background_tasks
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +32,10 @@ LINGER_SECONDS = 10.0
 class Hub:
     """All groups that are watched through this process."""
 
-    def __init__(self, feed: Feed, tasks: asyncio.TaskGroup, linger_seconds: float) -> None:
+    def __init__(self, feed: Feed, tasks: BackgroundTasks, linger_seconds: float) -> None:
         self._feed, self._tasks, self._linger = feed, tasks, linger_seconds
         self._audiences: dict[tuple[str, str], Audience] = {}
         self._followers: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._joins: set[asyncio.Task[None]] = set()
         self._dirty: list[Audience] = []
         self._loop = asyncio.get_running_loop()
 
@@ -49,26 +49,17 @@ class Hub:
         look_for_losses_seconds: float = LOOK_FOR_LOSSES_SECONDS,
     ) -> AsyncIterator[Hub]:
         """A hub for the length of the block."""
-        async with asyncio.TaskGroup() as tasks:
+        async with background_tasks() as tasks:
             hub = cls(feed, tasks, linger_seconds)
-            sweep = tasks.create_task(
-                hub._look_for_losses(look_for_losses_seconds), name="gateway: look for losses"
-            )
-            try:
-                yield hub
-            finally:
-                sweep.cancel()
-                for task in [*hub._followers.values(), *hub._joins]:
-                    task.cancel()
+            tasks.start(hub._look_for_losses(look_for_losses_seconds), name="gateway: look for losses")
+            yield hub
 
     def join(self, watcher: Watcher, room: Room) -> None:
         """Send the room's state, and from then on every change, for as long as the watcher wants it.
 
         Returns at once. A room that cannot be joined is refused in the room.
         """
-        task = self._tasks.create_task(self._join(watcher, room), name=f"gateway: join {room}")
-        self._joins.add(task)
-        task.add_done_callback(self._joins.discard)
+        self._tasks.start(self._join(watcher, room), name=f"gateway: join {room}")
 
     def leave(self, watcher: Watcher, room: Room) -> None:
         """Send nothing more of this room. Leaving what is not watched changes nothing."""
@@ -137,7 +128,7 @@ class Hub:
         audience = self._audiences.get(key)
         if audience is None:
             audience = self._audiences[key] = Audience(self._feed, stream, group, self._mark)
-            self._followers[key] = self._tasks.create_task(
+            self._followers[key] = self._tasks.start(
                 self._follow(audience), name=f"gateway: follow {stream}/{group}"
             )
         return audience

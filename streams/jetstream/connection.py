@@ -22,6 +22,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from streams.errors import StoreUnavailable
+from streams.tasks import background_tasks
 
 log = logging.getLogger(__name__)
 
@@ -296,13 +297,12 @@ async def connected_to(url: str, *, name: str = "streams") -> AsyncIterator[Conn
     """
     connection = Connection(url, name)
     await connection._open()
-    async with asyncio.TaskGroup() as tasks:
-        supervisor = tasks.create_task(connection._supervise(), name="nats: supervise the connection")
-        try:
+    try:
+        async with background_tasks() as tasks:
+            tasks.start(connection._supervise(), name="nats: supervise the connection")
             yield connection
-        finally:
-            supervisor.cancel()
-            await connection._close()
+    finally:
+        await connection._close()
 
 
 def _as_callback(handler: Handler) -> Callable[[Msg], Awaitable[None]]:
