@@ -10,7 +10,7 @@ from streams.context import StreamsByName
 from streams.discovery import Application
 from streams.errors import DefinitionRefused, DiscoveryFailed, Problem, StreamsError
 from streams.faas.invoke import answer_error, endpoint
-from streams.step import HttpTrigger, Step
+from streams.step import Handler, HttpTrigger, Step
 from streams.store import Store, bound_to
 
 
@@ -28,7 +28,7 @@ def functions_app(application: Application, store: Store, *, title: str = "Strea
         try:
             _add(api, step, streams)
         except (DefinitionRefused, FastAPIError) as error:
-            problems.append(Problem(step.path, 1, str(error)))
+            problems.append(Problem(step.path, _line_of(step.handler), str(error)))
     if problems:
         raise DiscoveryFailed(problems)
     return _bound(api, store)
@@ -47,6 +47,11 @@ def _add(api: FastAPI, step: Step, streams: StreamsByName) -> None:
                 description=step.config.description,
                 tags=list(step.config.flows),
             )
+
+
+def _line_of(handler: Handler) -> int:
+    code = getattr(handler, "__code__", None)
+    return getattr(code, "co_firstlineno", 1)
 
 
 def _bound(api: FastAPI, store: Store) -> ASGIApp:

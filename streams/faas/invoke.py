@@ -43,6 +43,9 @@ _STATUSES: dict[type[StreamsError], int] = {
     ItemDoesNotFit: 500,
 }
 
+# Keyword parameters may stand in any order: one with a default before one without.
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -69,14 +72,9 @@ def endpoint(step: Step, streams: StreamsByName) -> Callable[..., Any]:
 
     signature = inspect.signature(handler)
     parameters = [
-        parameter.replace(
-            annotation=Annotated[Context, Depends(provide)]
-            if hints.get(name) is Context
-            else hints.get(name, parameter.annotation),
-            default=inspect.Parameter.empty if hints.get(name) is Context else parameter.default,
-            # A context with a default may stand before parameters without one.
-            kind=inspect.Parameter.KEYWORD_ONLY,
-        )
+        _injected(parameter, provide)
+        if _is_context(hints.get(name))
+        else parameter.replace(annotation=hints.get(name, parameter.annotation), kind=_KEYWORD)
         for name, parameter in signature.parameters.items()
     ]
     wrapped = _called(handler)
@@ -93,9 +91,28 @@ async def answer_error(request: Request, error: Exception) -> JSONResponse:
     status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 500)
     if status >= 500:
         log.error("%s path=%s", error, request.url.path)
-    body: dict[str, Any] = {"error": str(error) if status != 500 else "Internal Server Error"}
     headers = {"Retry-After": "1"} if status == 503 else None
-    return JSONResponse(body, status, headers)
+    return JSONResponse({"error": _sentence(error, status)}, status, headers)
+
+
+def _sentence(error: Exception, status: int) -> str:
+    if status == 500:
+        return "Internal Server Error"
+    if isinstance(error, StoreUnavailable):
+        # Its own text says where our NATS is.
+        return "the streams cannot be reached at present; nothing was written, try again"
+    return str(error)
+
+
+def _is_context(hint: Any) -> bool:
+    """Whether a parameter wants the context: `Context`, or `Context | None` for calls by hand."""
+    return hint is Context or Context in typing.get_args(hint)
+
+
+def _injected(parameter: inspect.Parameter, provide: Callable[..., Context]) -> inspect.Parameter:
+    return parameter.replace(
+        annotation=Annotated[Context, Depends(provide)], default=inspect.Parameter.empty, kind=_KEYWORD
+    )
 
 
 def _called(handler: Callable[..., Any]) -> Callable[..., Any]:
