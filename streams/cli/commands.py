@@ -12,6 +12,7 @@ import typer
 import uvloop
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.text import Text
 
 from streams.cli.watch import watch_room
 from streams.errors import StreamsError
@@ -78,7 +79,7 @@ def _until_done(work: asyncio.coroutines.Coroutine[None, None, None]) -> None:  
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except StreamsError as error:
-        _err.print(f"[red]{type(error).__name__}[/]: {error}", markup=True, highlight=False)
+        _err.print(Text(str(error), "red"), soft_wrap=True)
         raise typer.Exit(1) from None
 
 
