@@ -26,8 +26,11 @@ import httpx
 log = logging.getLogger(__name__)
 
 START_SECONDS = 20.0
-STOP_SECONDS = 1.0
-"""How long a process may take to end what it is doing before it is killed."""
+REPLACED_SECONDS = 3.0
+"""How long a process that was replaced may go on with the requests that it has."""
+
+END_SECONDS = 1.0
+"""The same, when everything ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Functions:
                 yield functions
             finally:
                 if functions._process is not None:
-                    await functions._process.stop()
+                    await functions._process.stop(END_SECONDS)
 
     async def reload(self) -> Found:
         """Serve what the files say now.
@@ -86,7 +89,7 @@ class Functions:
         finally:
             self._ready.set()
             if before is not None:
-                await before.stop()
+                await before.stop(REPLACED_SECONDS)
         return found
 
     async def client(self) -> httpx.AsyncClient:
@@ -115,12 +118,12 @@ class _Running:
     client: httpx.AsyncClient
     watching: asyncio.Task[None]
 
-    async def stop(self) -> None:
+    async def stop(self, seconds: float) -> None:
         self.watching.cancel()
         assert self.process.stdin is not None
         self.process.stdin.close()
         try:
-            await asyncio.wait_for(self.process.wait(), STOP_SECONDS)
+            await asyncio.wait_for(self.process.wait(), seconds)
         except TimeoutError:
             with suppress(ProcessLookupError):
                 self.process.kill()

@@ -1,8 +1,36 @@
-"""Property tests have no time limit per example: the machine may be busy."""
+"""What tests of the heart stand on: a store in memory, and an application that they write to disk."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
+from streams.memory import MemoryStore
+from streams.store import bound_to
+from tests.core.written_app import App
+
+# Property tests have no time limit per example: the machine may be busy.
 settings.register_profile("streams", deadline=None)
 settings.load_profile("streams")
+
+
+@pytest.fixture
+def store() -> Iterator[MemoryStore]:
+    """Bound while the test runs."""
+    store = MemoryStore(["todo", "notes"])
+    with bound_to(store):
+        yield store
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    path_before = list(sys.path)
+    app = App(tmp_path)
+    yield app
+    sys.path[:] = path_before
+    for name in [name for name in sys.modules if name.partition(".")[0] == app.folder.name]:
+        del sys.modules[name]

@@ -22,8 +22,10 @@ from streams.jetstream.kv_store import KvStore
 from streams.keys import Namespace
 from streams.store import Store
 from tests.browser import SECONDS, Browser, Tab
+from tests.buckets import change_config, config_of, delete_bucket
 from tests.conftest import Backend, gateway_on
 from tests.gateway.view import View
+from tests.gateway.waiting import until
 
 GROUPS = ("one", "two", "a.b *")
 IDS = tuple(f"item {number}" for number in range(10))
@@ -243,7 +245,7 @@ async def test_a_bucket_made_anew_sends_its_watchers_away_for_a_fresh_state(
             await todo.set("one", "old", {"v": 1})
             tab = await browser.join("todo", "one")
 
-            await connection.request(f"$JS.API.STREAM.DELETE.{namespace.bucket_stream('todo')}")
+            await delete_bucket(connection, namespace)
             await provision(connection, namespace, "todo")
             await todo.set("one", "new", {"v": 1})
 
@@ -273,23 +275,17 @@ async def test_sockets_stay_open_while_nats_is_away(tmp_path: Path, namespace: N
 
 
 async def _grown(writers: Writers, by: int) -> None:
-    wanted = sum(map(len, writers.written.values())) + by
-    async with asyncio.timeout(3 * SECONDS):
-        while sum(map(len, writers.written.values())) < wanted:
-            await asyncio.sleep(0.01)
+    def acknowledged() -> int:
+        return sum(map(len, writers.written.values()))
+
+    wanted = acknowledged() + by
+    await until(lambda: acknowledged() >= wanted, seconds=3 * SECONDS)
 
 
 @asynccontextmanager
 async def _nothing_republished(connection: Connection, namespace: Namespace) -> AsyncIterator[None]:
     """Writes are committed, but the server tells nobody: as when a route breaks."""
-    name = namespace.bucket_stream("todo")
-    info = orjson.loads((await connection.request(f"$JS.API.STREAM.INFO.{name}", b"{}")).data)
-    republish = info["config"].pop("republish")
-    await _update_stream(connection, name, info["config"])
+    republish = (await config_of(connection, namespace))["republish"]
+    await change_config(connection, namespace, republish=None)
     yield
-    await _update_stream(connection, name, {**info["config"], "republish": republish})
-
-
-async def _update_stream(connection: Connection, name: str, config: dict[str, Any]) -> None:
-    answer = await connection.request(f"$JS.API.STREAM.UPDATE.{name}", orjson.dumps(config))
-    assert b'"error"' not in answer.data, answer.data
+    await change_config(connection, namespace, republish=republish)

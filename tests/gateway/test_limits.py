@@ -11,6 +11,7 @@ from streams import Stream, bound_to
 from streams.gateway import guard, socket
 from tests.browser import SECONDS, Browser
 from tests.conftest import Backend, Gateway
+from tests.gateway.waiting import until
 
 todo = Stream("todo", dict)
 
@@ -85,9 +86,7 @@ async def test_a_client_that_does_not_answer_pings_is_dropped_and_forgotten(
 
     tab.socket.transport.pause_reading()
 
-    async with asyncio.timeout(SECONDS):
-        while audience.watchers():
-            await asyncio.sleep(0.005)
+    await until(lambda: not audience.watchers())
     tab.socket.transport.abort()
 
 

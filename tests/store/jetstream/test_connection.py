@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streams import OutcomeUnknown, StoreUnavailable, Stream, bound_to
+from streams import OutcomeUnknown, StoreUnavailable, Stream, bound_to, connected
 from streams.changes import ItemSet
 from streams.dev.nats_server import NatsServer, embedded
 from streams.jetstream import connection as module
@@ -137,6 +137,14 @@ async def test_a_slow_consumer_reads_what_it_missed(connection: Connection):
 
         async with asyncio.timeout(SECONDS):
             await lost.wait()
+
+
+async def test_a_script_is_bound_to_its_store_for_the_length_of_a_block(jetstream, nats, namespace):
+    async with connected(nats.url, namespace=namespace.name) as store:
+        await todo.set("inbox", "1", {"text": "Milk"})
+        assert (await store.get(Address("todo", "inbox", "1"))).value == b'{"text":"Milk"}'
+
+    assert (await jetstream.store.get(Address("todo", "inbox", "1"))).value == b'{"text":"Milk"}'
 
 
 async def _is_connected(connection: Connection) -> bool:
