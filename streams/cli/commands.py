@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+from collections.abc import Coroutine
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvloop
@@ -73,7 +73,7 @@ def show_version() -> None:
     _out.print(version("realtime-streams"), highlight=False)
 
 
-def _until_done(work: asyncio.coroutines.Coroutine[None, None, None]) -> None:  # type: ignore[name-defined]
+def _until_done(work: Coroutine[Any, Any, None]) -> None:
     try:
         uvloop.run(work)
     except KeyboardInterrupt:

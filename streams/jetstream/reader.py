@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from streams.errors import StoreUnavailable
 from streams.jetstream.bucket import stream_info
 from streams.jetstream.connection import AnswerLost, Connection
-from streams.jetstream.records import SEQUENCE
+from streams.jetstream.records import sequence
 from streams.keys import Namespace
 
 PAGE_BYTES = 4 * 1024 * 1024
@@ -80,7 +80,7 @@ async def read_group(
                 f"{stream}/{group} cannot be read in parts: the server refuses {len(chunk)} names"
             )
         messages += part.messages
-    messages.sort(key=lambda message: int(message.headers[SEQUENCE]))  # type: ignore[index]
+    messages.sort(key=sequence)
     # Items that came after the names were listed are not in: complete up to there only.
     return Records(messages, at_least)
 
@@ -100,7 +100,7 @@ async def _pages(
         messages += page.messages
         if not page.more:
             return Records(messages, upto)
-        start = int(page.messages[-1].headers[SEQUENCE]) + 1  # type: ignore[index]
+        start = sequence(page.messages[-1]) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ async def _page(
                 return None
             case status if status == _END:
                 page = _Page(messages, int(headers["Nats-UpTo-Sequence"]), headers["Nats-Num-Pending"] != "0")
-                whole = not messages or messages[-1].headers[SEQUENCE] == headers["Nats-Last-Sequence"]  # type: ignore[index]
+                whole = not messages or sequence(messages[-1]) == int(headers["Nats-Last-Sequence"])
                 if whole and page.upto >= at_least and (messages or not page.more):
                     return page
             case status if status == _NOBODY and attempt == 0:

@@ -32,6 +32,11 @@ MARKER_SECONDS = 3600
 """How long the marker of a delete lives. A reader that was away longer compares the whole group."""
 
 
+def sequence(message: Msg) -> int:
+    """Where a record stands in its bucket."""
+    return int((message.headers or {})[SEQUENCE])
+
+
 def stored(message: Msg) -> Stored | None:
     """The change behind a record, or None when its key is not one that we write.
 
