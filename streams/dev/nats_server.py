@@ -132,6 +132,10 @@ class NatsServer:
                 _kill(_pid_in(ports_file))
             ports_file.unlink(missing_ok=True)
 
+    async def ended(self) -> None:
+        """Wait until the server has ended, for whatever reason. Cancelling this loses nothing."""
+        await asyncio.to_thread(self._guard.wait)
+
     async def restart(self) -> None:
         """Start again on the same port and store: after `kill`, after `stop`, or just so."""
         await self.stop()

@@ -85,10 +85,30 @@ async def run(
             # Nobody is served before the first load: a tab that was open all
             # the time would join streams that are only now being provisioned.
             async with (
+                _kept_running(nats),
                 _reloading(functions, settings.folder, loaded),
                 listening(hub, sock, dev_app(functions, settings.folder), drain_seconds=1),
             ):
                 await stopped.wait()
+
+
+@asynccontextmanager
+async def _kept_running(nats: NatsServer) -> AsyncIterator[None]:
+    """Start the server again when it ends by itself: on the same port, with the same data."""
+
+    async def start_again() -> None:
+        while True:
+            await nats.ended()
+            log.error("nats-server ended by itself; starting it again. Its log: %s", nats.log_path)
+            try:
+                await nats.restart()
+            except DevFailed as error:
+                log.error("%s; end everything with Ctrl-C and try again", error)
+                return
+
+    async with background_tasks() as tasks:
+        tasks.start(start_again(), name="dev: keep nats-server running")
+        yield
 
 
 async def _load(functions: Functions, loaded: Callable[[Found | FunctionsBroken], None]) -> None:

@@ -100,6 +100,16 @@ async def developing(folder: Path, *options: str) -> AsyncIterator[Dev]:
         yield Dev(command, port, folder)
 
 
+def processes(name: str, folder: Path) -> list[int]:
+    """Pids of the processes of that name that run in a folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if (entry / "comm").read_text().strip() == name and (entry / "cwd").readlink() == folder:
+                found.append(int(entry.name))
+    return found
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port: int = sock.getsockname()[1]
@@ -316,6 +326,20 @@ async def test_a_step_that_ends_its_process_is_reported_and_the_next_save_brings
 
         assert crashed.status_code == 502
         assert (await http.post("/crash")).json() == 1
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for the server in /proc")
+async def test_a_nats_server_that_ends_is_started_again_and_sockets_stay_open(project: Path, opened):
+    async with developing(project) as dev, httpx.AsyncClient(base_url=dev.url) as http:
+        tab = await Browser(dev.socket_url, opened).join("todo", "inbox")
+
+        (server,) = processes("nats-server", project)
+        os.kill(server, signal.SIGKILL)
+        await dev.command.says("starting it again")
+        answer = await http.post("/todo", json={"description": "call mum"}, timeout=SECONDS)
+
+        assert answer.status_code == 200
+        assert (await tab.next_event())["data"]["description"] == "call mum"
 
 
 async def test_a_large_body_and_a_streamed_answer_pass_through(project: Path):
