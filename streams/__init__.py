@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from streams import ops
 from streams.context import Context, context_for
 from streams.errors import (
     BucketNotUsable,
@@ -19,6 +20,7 @@ from streams.errors import (
     InvalidName,
     ItemDoesNotFit,
     ItemRefused,
+    OpRefused,
     OutcomeUnknown,
     StoreNotBound,
     StoreUnavailable,
@@ -38,6 +40,7 @@ __all__ = [
     "Stream",
     "StepConfig",
     "http",
+    "ops",
     # Handling
     "Address",
     "Context",
@@ -58,6 +61,7 @@ __all__ = [
     "InvalidName",
     "ItemDoesNotFit",
     "ItemRefused",
+    "OpRefused",
     "OutcomeUnknown",
     "StoreNotBound",
     "StoreUnavailable",

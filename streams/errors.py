@@ -3,6 +3,7 @@
 StreamsError
 ├── InvalidName            a name cannot become part of a key
 ├── ItemRefused            an item does not fit its stream; nothing was written
+├── OpRefused              an update operation cannot be applied; nothing was written
 ├── ItemDoesNotFit         a stored item no longer fits its model
 ├── EventRefused           an ephemeral event cannot be sent as it is
 ├── UnknownStream          no stream of that name exists
@@ -54,6 +55,14 @@ class ItemRefused(StreamsError, ValueError):
     def __init__(self, address: object, problem: str, fields: Sequence[str] = ()) -> None:
         self.address, self.fields = address, tuple(fields)
         super().__init__(f"{address} was not written: {problem}")
+
+
+class OpRefused(StreamsError, ValueError):
+    """An update operation cannot be applied. Nothing was written."""
+
+    def __init__(self, index: int, code: str, problem: str) -> None:
+        self.index, self.code, self.problem = index, code, problem
+        super().__init__(f"operation {index} was refused ({code}): {problem}")
 
 
 class ItemDoesNotFit(StreamsError):

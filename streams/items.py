@@ -33,6 +33,14 @@ class ItemCodec(Protocol[ItemT]):
         """
         ...
 
+    def accepted(self, address: Address, value: bytes) -> ItemT:
+        """The item behind JSON text that is to be stored as it is.
+
+        Raises:
+            ItemRefused: It does not fit.
+        """
+        ...
+
     def decode(self, address: Address, value: bytes) -> ItemT:
         """The item behind stored JSON text.
 
@@ -70,14 +78,20 @@ class _Models(Generic[ItemT]):
             # was made, so what counts is whether its JSON text can be read again.
             checked = self._adapter.validate_python(item) if isinstance(item, Mapping) else item
             value = self._adapter.dump_json(checked, by_alias=True, warnings=False)
-            stored = self._adapter.validate_json(value)
         except ValidationError as error:
             raise ItemRefused(address, *_reasons(error)) from error
         except Exception as error:
             # pydantic raises several types for things that are no model or hold what is no JSON.
             raise ItemRefused(address, f"it cannot become JSON: {error}") from error
+        return value, self.accepted(address, value)
+
+    def accepted(self, address: Address, value: bytes) -> ItemT:
+        try:
+            item = self._adapter.validate_json(value)
+        except ValidationError as error:
+            raise ItemRefused(address, *_reasons(error)) from error
         _check(address, value)
-        return value, stored
+        return item
 
     def decode(self, address: Address, value: bytes) -> ItemT:
         try:
@@ -100,11 +114,13 @@ class _Dicts:
         # orjson writes these as null, and the number would be lost without a word.
         if b"null" in value and not _is_finite(item):
             raise ItemRefused(address, "it cannot become JSON: NaN and Infinity are no numbers there")
+        return value, self.accepted(address, value)
+
+    def accepted(self, address: Address, value: bytes) -> dict[str, Any]:
         _check(address, value)
-        stored = self.decode(address, value)
         if self._check is not None and (found := self._check(orjson.loads(value))):
             raise ItemRefused(address, *found)
-        return value, stored
+        return self.decode(address, value)
 
     def decode(self, address: Address, value: bytes) -> dict[str, Any]:
         # As on the wire: an item without an `id` of its own has the one of its key.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from streams.changes import Change, EventSent, ItemDeleted, ItemSet, Stored, checked_event, checked_value
 from streams.errors import UnknownStream
 from streams.keys import Address
-from streams.store import Decide, Delta, Epoch, EpochChanged, Position, Written
+from streams.store import UNCHANGED, Decide, Delta, Epoch, EpochChanged, Position, Written
 
 
 @dataclass
@@ -52,8 +52,8 @@ class MemoryStore:
         found = bucket.newest.get(key)
         old = found if isinstance(found, ItemSet) else None
         value = decide(old)
-        if value is None and old is None:
-            return Written(None, None, None)
+        if value is UNCHANGED or (value is None and old is None):
+            return Written(old, None if old is None else old.value, None)
         if value is not None:
             checked_value(address, value)
         bucket.end += 1

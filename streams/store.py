@@ -10,16 +10,27 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol, TypeAlias
 
 from streams.changes import Change, ItemSet, Stored
 from streams.keys import Address
 
-Decide: TypeAlias = Callable[[ItemSet | None], bytes | None]
+
+class Unchanged(Enum):
+    """What `decide` says when nothing is to be written."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED = Unchanged.UNCHANGED
+
+Decide: TypeAlias = Callable[[ItemSet | None], bytes | Unchanged | None]
 """From the item as it is (None: there is none) to its new JSON text (None: no item).
 
 It may be called several times, each time with a newer item, and only the
-last result counts. What it raises reaches the caller, and nothing is written.
+last result counts. `UNCHANGED` writes nothing. What it raises reaches the
+caller, and nothing is written.
 """
 
 

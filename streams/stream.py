@@ -7,21 +7,27 @@ outside, for the length of an invocation (`streams.store.bound_to`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypedDict, TypeVar, overload
+from typing import Any, Generic, TypeAlias, TypedDict, TypeVar, overload
 
 import orjson
 
-from streams.changes import ItemSet
+from streams.changes import ItemSet, with_id
 from streams.errors import EventRefused, ItemDoesNotFit, ItemRefused, StoreNotBound
 from streams.items import ItemCodec, codec_for
 from streams.keys import Address, address_of, checked_name, checked_stream_name
-from streams.store import Store, bound_store
+from streams.ops import Op, parse
+from streams.store import UNCHANGED, Decide, Store, Unchanged, bound_store
+from streams.updates import MISSING, apply
 
 log = logging.getLogger(__name__)
 
 ItemT = TypeVar("ItemT")
+
+Function: TypeAlias = Callable[[ItemT | None], ItemT | Mapping[str, Any] | None]
+Change: TypeAlias = Function[ItemT] | Sequence[Op | Mapping[str, Any]]
+"""What `update` takes: a function from the item to the new one, or a list of operations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,19 @@ class StreamSetResult(Generic[ItemT]):
     """Where the item lives; a client can follow it from here."""
 
 
-StreamUpdateResult = StreamSetResult
+@dataclass(frozen=True, slots=True)
+class StreamUpdateResult(Generic[ItemT]):
+    """What `update` did."""
+
+    new_value: ItemT | None
+    """The item as it is stored now. None: there is none."""
+    old_value: ItemT | None
+    """Exactly the item that was replaced. None: there was none, or it no longer fitted the model."""
+    changed: bool
+    """Whether anything was written: an update that changes nothing writes nothing, and nobody is told."""
+    revision: int | None
+    """Position of this write in the stream; None: nothing was written."""
+    address: Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,38 +139,66 @@ class Stream(Generic[ItemT]):
         address = address_of(self.name, group, item_id)
         value, stored = self._codec.encode(address, data)
         written = await self._store().write(address, lambda _: value)
-        return self._result(address, stored, written.old, written.revision)
+        assert written.revision is not None, "a set always writes"
+        return StreamSetResult(stored, self._old(address, written.old), written.revision, address)
 
-    async def update(
-        self, group: str, item_id: str, change: Callable[[ItemT | None], ItemT | Mapping[str, Any] | None]
-    ) -> StreamSetResult[ItemT] | None:
-        """Replace an item by what `change` makes of it, with nobody else's write in between.
+    async def update(self, group: str, item_id: str, change: Change[ItemT]) -> StreamUpdateResult[ItemT]:
+        """Change one item, with nobody else's write in between.
 
-        `change` gets the item, or None when there is none. It may be called
-        again with a newer one, so it should do nothing but return the new
-        item. Returning None for a missing item writes nothing, and None is
-        the result. What it raises reaches the caller; nothing is written.
+        `change` is a list of operations (`streams.ops`, or the same as
+        dicts), applied in order, all or none; a missing item starts as `{}`.
+        Or it is a function from the item, or None when there is none, to the
+        new one. It may be called again with a newer item, so it should do
+        nothing but return the result; None for a missing item writes nothing.
+        What it raises reaches the caller, and nothing is written.
 
-        Raises: What `set` does, and `ItemDoesNotFit` for an old item that no
-            longer fits the model.
+        Raises: What `set` does, and
+            OpRefused: An operation does not fit; nothing was written.
+            ItemDoesNotFit: The function cannot be given the old item, which no longer fits the model.
         """
         address = address_of(self.name, group, item_id)
-        stored: ItemT | None = None
+        decide = self._by_function(address, change) if callable(change) else self._by_ops(address, change)
+        written = await self._store().write(address, decide)
+        return StreamUpdateResult(
+            None if written.value is None else self._codec.decode(address, written.value),
+            self._old(address, written.old),
+            written.revision is not None,
+            written.revision,
+            address,
+        )
 
-        def decide(old: ItemSet | None) -> bytes | None:
-            nonlocal stored
-            stored = None
-            before = None if old is None else self._codec.decode(address, old.value)
-            after = change(before)
+    def _by_function(self, address: Address, change: Function[ItemT]) -> Decide:
+        def decide(old: ItemSet | None) -> bytes | Unchanged | None:
+            after = change(None if old is None else self._codec.decode(address, old.value))
             if after is None:
                 if old is not None:
                     raise ItemRefused(address, "the update returned None; return the item, or call delete")
-                return None
-            value, stored = self._codec.encode(address, after)
+                return UNCHANGED
+            value, _ = self._codec.encode(address, after)
+            # A `dict` item was given its key's id, which need not be in what is stored.
+            is_same = old is not None and with_id(address.id, value) == with_id(address.id, old.value)
+            return UNCHANGED if is_same else value
+
+        return decide
+
+    def _by_ops(self, address: Address, given: Sequence[Op | Mapping[str, Any]]) -> Decide:
+        parsed = parse(given)
+
+        def decide(old: ItemSet | None) -> bytes | Unchanged | None:
+            before = MISSING if old is None else orjson.loads(old.value)
+            after = apply(before, parsed)
+            if after is MISSING:
+                return UNCHANGED
+            try:
+                value = orjson.dumps(after)
+            except TypeError as error:
+                raise ItemRefused(address, f"it cannot become JSON: {error}") from error
+            if old is not None and value == orjson.dumps(before):
+                return UNCHANGED
+            self._codec.accepted(address, value)
             return value
 
-        written = await self._store().write(address, decide)
-        return None if stored is None else self._result(address, stored, written.old, written.revision)
+        return decide
 
     async def delete(self, group: str, item_id: str) -> StreamDeleteResult[ItemT]:
         """Remove one item. Deleting what is not there changes nothing and tells nobody.
@@ -182,12 +228,6 @@ class Stream(Generic[ItemT]):
         if store is None:
             raise StoreNotBound(self.name)
         return store
-
-    def _result(
-        self, address: Address, stored: ItemT, old: ItemSet | None, revision: int | None
-    ) -> StreamSetResult[ItemT]:
-        assert revision is not None, "a write of an item always has a revision"
-        return StreamSetResult(stored, self._old(address, old), revision, address)
 
     def _old(self, address: Address, old: ItemSet | None) -> ItemT | None:
         if old is None:

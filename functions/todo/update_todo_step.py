@@ -34,6 +34,6 @@ async def handler(id: str, body: TodoChange) -> StreamUpdateResult[Todo]:
         return item.model_copy(update=given)
 
     result = await todo.update("inbox", id, change)
-    if result is None:
+    if result.new_value is None:
         raise HttpError(404, {"error": f"There is no todo {id!r}"})
     return result

@@ -25,7 +25,7 @@ from streams.jetstream.connection import AnswerLost, Connection, NobodyAnswers
 from streams.jetstream.reader import Records, SetBack, read_group
 from streams.jetstream.records import SEQUENCE, SUBJECT, delete_headers, stored, write_headers
 from streams.keys import Address, Namespace
-from streams.store import Decide, Written
+from streams.store import UNCHANGED, Decide, Written
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +76,8 @@ class KvStore:
             found, revision = await self._read(address)
             old = found if isinstance(found, ItemSet) else None
             value = decide(old)
-            if value is None and old is None:
-                return Written(None, None, None)
+            if value is UNCHANGED or (value is None and old is None):
+                return Written(old, None if old is None else old.value, None)
             if value is None:
                 headers = delete_headers(operation, revision)
             else:

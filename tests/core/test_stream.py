@@ -99,7 +99,7 @@ async def test_update_gets_the_item_and_stores_what_it_makes_of_it():
 
     result = await todo.update("inbox", "1", finished)
 
-    assert result == StreamUpdateResult(milk(done=True), milk(), 2, Address("todo", "inbox", "1"))
+    assert result == StreamUpdateResult(milk(done=True), milk(), True, 2, Address("todo", "inbox", "1"))
     assert await todo.get("inbox", "1") == milk(done=True)
 
 
@@ -118,7 +118,9 @@ async def test_update_of_what_is_not_there_may_create_it():
 
 
 async def test_update_of_what_is_not_there_may_leave_it_so(store):
-    assert await todo.update("inbox", "1", finished) is None
+    result = await todo.update("inbox", "1", finished)
+
+    assert result == StreamUpdateResult(None, None, False, None, Address("todo", "inbox", "1"))
     assert (await store.end("todo")).revision == 0
 
 

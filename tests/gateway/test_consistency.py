@@ -61,7 +61,7 @@ class Writers:
                         updated = await todo.update(
                             group, item, lambda old, mark=mark: old and {**old, "mark": mark}
                         )
-                        if updated is not None:
+                        if updated.revision is not None:
                             self.written[group].append(updated.revision)
                     case "delete":
                         await todo.delete(group, item)

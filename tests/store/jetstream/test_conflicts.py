@@ -92,7 +92,9 @@ async def test_an_update_of_an_item_that_went_meanwhile_may_leave_it_so(store, r
         return None if item is None else {"n": 1}
 
     async with connected(nats.url, namespace=namespace.name):
-        assert await todo.update("inbox", "1", change) is None
+        result = await todo.update("inbox", "1", change)
+
+        assert (result.new_value, result.changed) == (None, False)
 
     assert await store.get(address()) is None
 
