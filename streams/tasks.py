@@ -43,7 +43,9 @@ async def background_tasks() -> AsyncIterator[BackgroundTasks]:
         tasks = BackgroundTasks(group)
         try:
             yield tasks
-        except (Exception, asyncio.CancelledError, KeyboardInterrupt) as error:
+        except GeneratorExit:
+            raise
+        except BaseException as error:
             raised = error
         finally:
             tasks._cancel()

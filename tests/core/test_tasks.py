@@ -22,9 +22,13 @@ async def fails() -> None:
     raise LookupError("broken")
 
 
-async def raises_within(block: AbstractAsyncContextManager[object]) -> None:
+class OwnKind(BaseException):
+    """As pytest's own failures are: no `Exception`."""
+
+
+async def raises_within(block: AbstractAsyncContextManager[object], error: BaseException) -> None:
     async with block:
-        raise ValueError("mine")
+        raise error
 
 
 async def test_a_block_ends_although_its_tasks_never_would():
@@ -61,6 +65,7 @@ async def test_a_block_that_is_cancelled_is_cancelled():
 
 
 async def test_what_a_block_raises_stays_as_it_is(nats: NatsServer):
-    for block in (background_tasks(), connected_to(nats.url), Hub.running(MemoryStore())):
-        with pytest.raises(ValueError, match="mine"):
-            await raises_within(block)
+    for error in (ValueError("mine"), OwnKind("mine")):
+        for block in (background_tasks(), connected_to(nats.url), Hub.running(MemoryStore())):
+            with pytest.raises(type(error), match="mine"):
+                await raises_within(block, error)

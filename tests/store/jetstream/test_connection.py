@@ -101,6 +101,18 @@ async def test_a_write_while_the_server_is_away_says_that_nothing_was_written(
             assert await todo.get("inbox", "a") is None
 
 
+def freeze(pid: int) -> None:
+    """Stop a process, and return when every thread of it stands: one that runs on could still answer."""
+    os.kill(pid, signal.SIGSTOP)
+    threads = Path(f"/proc/{pid}/task")
+    for _ in range(100_000):
+        states = [(thread / "stat").read_text().rpartition(")")[2].split()[0] for thread in threads.iterdir()]
+        if set(states) == {"T"}:
+            return
+    raise AssertionError(f"the process does not stop: {states}")
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for stopped threads in /proc")
 async def test_a_write_whose_answer_is_lost_says_that_nobody_knows(own_nats: NatsServer):
     namespace = Namespace()
     async with connected_to(own_nats.url) as connection:
@@ -109,7 +121,7 @@ async def test_a_write_whose_answer_is_lost_says_that_nobody_knows(own_nats: Nat
 
         def frozen_meanwhile(_: ItemSet | None) -> bytes:
             # Between the read that it is decided upon and the write itself.
-            os.kill(own_nats.pid, signal.SIGSTOP)
+            freeze(own_nats.pid)
             return b'{"v":1}'
 
         with pytest.raises(OutcomeUnknown, match="todo/inbox/a"):
