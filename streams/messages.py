@@ -24,7 +24,6 @@ from streams.changes import json_object
 from streams.errors import InvalidName, StreamsError
 from streams.keys import checked_name
 
-CLOSE_TOO_BIG = 1009
 CLOSE_INTERNAL_ERROR = 1011
 CLOSE_SERVICE_RESTART = 1012
 """Come back: this process ends, or what it sent no longer holds."""

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal
 
-import orjson
-
 from streams.changes import ItemDeleted, ItemSet, Stored, with_id
 from streams.store import Delta, Epoch, Position
 
@@ -115,7 +113,7 @@ class Group:
     def next_event(self) -> tuple[int, int]:
         """Where an ephemeral event stands: the group's last position, and the how-manieth after it."""
         self._events += 1
-        return max(self._newest, self._position), self._events
+        return self._newest, self._events
 
     def __len__(self) -> int:
         return len(self._items)
@@ -127,8 +125,3 @@ class Group:
             self._gone = {id: revision for id, revision in self._gone.items() if revision > self._position}
         if self._position > self._newest:
             self._newest, self._events = self._position, 0
-
-
-def deleted_item(item_id: str) -> bytes:
-    """What is shown of an item that went before anything of it was known."""
-    return orjson.dumps({"id": item_id})
