@@ -22,15 +22,17 @@ from streams.errors import (
     ItemRefused,
     OpRefused,
     OutcomeUnknown,
+    PreconditionFailed,
     StoreNotBound,
     StoreUnavailable,
     StreamsError,
     UnknownStream,
 )
 from streams.keys import Address
+from streams.results import Entry, StreamDeleteResult, StreamSetResult, StreamUpdateResult
 from streams.step import StepConfig, http
 from streams.store import bound_to
-from streams.stream import Stream, StreamDeleteResult, StreamSetResult, StreamUpdateResult
+from streams.stream import Stream
 
 if TYPE_CHECKING:
     from streams.jetstream.binding import connected
@@ -44,6 +46,7 @@ __all__ = [
     # Handling
     "Address",
     "Context",
+    "Entry",
     "HttpError",
     "StreamDeleteResult",
     "StreamSetResult",
@@ -63,6 +66,7 @@ __all__ = [
     "ItemRefused",
     "OpRefused",
     "OutcomeUnknown",
+    "PreconditionFailed",
     "StoreNotBound",
     "StoreUnavailable",
     "StreamsError",

@@ -34,6 +34,14 @@ class ItemSet:
     """Revision of the item's first write since it was last deleted: its place in the group's order."""
     time_ms: int
     """When the server committed it, in milliseconds since 1970."""
+    created_ms: int
+    """When the item was first written, by the clock of its writer."""
+    expires_ms: int | None = None
+    """When it vanishes by itself; None: never."""
+
+    def is_over(self, now_ms: int) -> bool:
+        """Whether its time is over. The server takes up to a second more to remove it."""
+        return self.expires_ms is not None and self.expires_ms <= now_ms
 
 
 @dataclass(frozen=True, slots=True)

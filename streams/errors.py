@@ -8,6 +8,7 @@ StreamsError
 ├── EventRefused           an ephemeral event cannot be sent as it is
 ├── UnknownStream          no stream of that name exists
 ├── StoreNotBound          a stream was used where no store is bound to it
+├── PreconditionFailed     an item is not what `if_absent`, `if_revision` or `before` say; nothing was written
 ├── StoreUnavailable       NATS cannot be reached; nothing was written
 ├── Contention             other writers won every time; nothing was written
 ├── OutcomeUnknown         the answer to a write was lost
@@ -97,6 +98,14 @@ class StoreNotBound(StreamsError):
             f"stream {name!r} is not bound to a store here: use it inside a step handler, "
             "or inside `async with streams.connected(url):`"
         )
+
+
+class PreconditionFailed(StreamsError):
+    """An item is not what the call said it must be. Nothing was written."""
+
+    def __init__(self, address: object, problem: str) -> None:
+        self.address = address
+        super().__init__(f"{address} {problem}")
 
 
 class StoreUnavailable(StreamsError):

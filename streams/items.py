@@ -117,30 +117,31 @@ class _Dicts:
         return value, self.accepted(address, value)
 
     def accepted(self, address: Address, value: bytes) -> dict[str, Any]:
-        _check(address, value)
-        if self._check is not None and (found := self._check(orjson.loads(value))):
+        item = _check(address, value)
+        if self._check is not None and (found := self._check(item)):
             raise ItemRefused(address, *found)
-        return self.decode(address, value)
+        return {"id": address.id, **item}
 
     def decode(self, address: Address, value: bytes) -> dict[str, Any]:
         # As on the wire: an item without an `id` of its own has the one of its key.
         return {"id": address.id, **orjson.loads(value)}
 
 
-def _check(address: Address, value: bytes) -> None:
-    """The rules that hold for every item, whatever its model."""
+def _check(address: Address, value: bytes) -> dict[str, Any]:
+    """The item, when it keeps the rules that hold for every one, whatever its model."""
     if not value.startswith(b"{"):
         raise ItemRefused(address, "an item is a JSON object")
     # Almost no item has that many brackets, and only these are looked through.
     if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         raise ItemRefused(address, f"it is nested deeper than {MAX_DEPTH} levels")
     try:
-        parsed = orjson.loads(value)
+        parsed: dict[str, Any] = orjson.loads(value)
     except orjson.JSONDecodeError as error:
         # A model may be told to write NaN and Infinity.
         raise ItemRefused(address, f"it cannot become JSON: {error}") from error
     if "id" in parsed and parsed["id"] != address.id:
         raise ItemRefused(address, f"its id is {parsed['id']!r}, and its key says {address.id!r}", ("id",))
+    return parsed
 
 
 def _is_finite(value: object) -> bool:

@@ -174,6 +174,11 @@ def item_of(subject: str) -> str | None:
     return decode(subject.rpartition(".")[2]) if subject.count(".") == 3 else None
 
 
+def group_of(subject: str) -> str | None:
+    """The group in a bucket subject, or None when the key is not an item's."""
+    return decode(subject.split(".")[2]) if item_of(subject) is not None else None
+
+
 def event_item_of(subject: str) -> tuple[bool, str | None]:
     """Whether a live subject carries an event, and the item it is about (None: the group).
 

@@ -6,16 +6,19 @@ the process ends.
 
 from __future__ import annotations
 
+import asyncio
+import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from streams.changes import Change, EventSent, ItemDeleted, ItemSet, Stored, checked_event, checked_value
+from streams.changes import Change, EventSent, ItemDeleted, ItemSet, Stored, checked_event
 from streams.errors import UnknownStream
+from streams.folding import Held, fold
 from streams.keys import Address
-from streams.store import UNCHANGED, Decide, Delta, Epoch, EpochChanged, Position, Written
+from streams.store import FOREVER, Decide, Delta, Epoch, EpochChanged, Lifetime, Position, Written
 
 
 @dataclass
@@ -40,37 +43,44 @@ class MemoryStore:
 
     async def get(self, address: Address) -> ItemSet | None:
         found = self._bucket(address.stream).newest.get((address.group, address.id))
-        return found if isinstance(found, ItemSet) else None
+        return found if isinstance(found, ItemSet) and not found.is_over(_now_ms()) else None
 
     async def get_group(self, stream: str, group: str) -> list[ItemSet]:
-        newest = self._bucket(stream).newest
-        items = [item for (g, _), item in newest.items() if g == group and isinstance(item, ItemSet)]
+        items = [item for (of, _), item in self._present(stream).items() if of == group]
         return sorted(items, key=lambda item: item.created)
 
-    async def write(self, address: Address, decide: Decide) -> Written:
-        bucket, key = self._bucket(address.stream), (address.group, address.id)
-        found = bucket.newest.get(key)
-        old = found if isinstance(found, ItemSet) else None
-        value = decide(old)
-        if value is UNCHANGED or (value is None and old is None):
-            return Written(old, None if old is None else old.value, None)
-        if value is not None:
-            checked_value(address, value)
-        bucket.end += 1
-        now = time.time_ns() // 1_000_000
-        change: Stored
-        if value is None:
-            change = ItemDeleted(address.id, bucket.end, now)
-        else:
-            created = bucket.end if old is None else old.created
-            change = ItemSet(address.id, bucket.end, value, created, now)
-        bucket.newest[key] = change
-        self._tell(address.stream, address.group, change)
-        return Written(old, value, bucket.end)
+    async def list_groups(self, stream: str) -> list[str]:
+        return sorted({group for group, _ in self._present(stream)})
 
-    async def send(self, stream: str, group: str, item_id: str | None, event: bytes) -> None:
+    async def write(
+        self, address: Address, decide: Decide, *, lifetime: Lifetime = FOREVER, is_blind: bool = False
+    ) -> Written:
+        bucket = self._bucket(address.stream)
+        found = bucket.newest.get((address.group, address.id))
+        held = None
+        if isinstance(found, ItemSet):
+            held = Held(found.value, found.revision, found.created, found.created_ms, found.expires_ms)
+        folded = fold(address, held, [(decide, lifetime)], _now_ms())
+        (step,) = folded.steps
+        if isinstance(step, Exception):
+            raise step
+        if not folded.is_change:
+            return step.written(None)
+        return step.written(self._commit(address, folded.item).revision)
+
+    async def delete_group(self, stream: str, group: str) -> int:
+        items = await self.get_group(stream, group)
+        for item in items:
+            self._commit(Address(stream, group, item.id), None)
+        return len(items)
+
+    async def send(
+        self, stream: str, group: str, item_id: str | None, event: bytes, *, is_awaited: bool = True
+    ) -> None:
         self._bucket(stream)
-        self._tell(stream, group, EventSent(item_id, checked_event(event)))
+        change = EventSent(item_id, checked_event(event))
+        for deliver in list(self._listeners.get((stream, group), ())):
+            deliver(change)
 
     @asynccontextmanager
     async def listening(
@@ -97,15 +107,42 @@ class MemoryStore:
         found = [c for (g, _), c in bucket.newest.items() if g == group and c.revision > after]
         return Delta(sorted(found, key=lambda c: c.revision), Position(bucket.epoch, bucket.end))
 
+    def _present(self, stream: str) -> dict[tuple[str, str], ItemSet]:
+        now = _now_ms()
+        newest = self._bucket(stream).newest.items()
+        return {key: item for key, item in newest if isinstance(item, ItemSet) and not item.is_over(now)}
+
+    def _commit(self, address: Address, item: Held | None) -> Stored:
+        bucket, key, now = self._buckets[address.stream], (address.group, address.id), _now_ms()
+        bucket.end += 1
+        change: Stored = ItemDeleted(address.id, bucket.end, now)
+        if item is not None:
+            created = item.created or bucket.end
+            change = ItemSet(
+                address.id, bucket.end, item.value, created, now, item.created_ms, item.expires_ms
+            )
+        bucket.newest[key] = change
+        if item is not None and item.expires_ms is not None:
+            seconds = math.ceil(max(1, item.expires_ms - now) / 1000)
+            asyncio.get_running_loop().call_later(seconds, self._expire, address, bucket.end)
+        for deliver in list(self._listeners.get((address.stream, address.group), ())):
+            deliver(change)
+        return change
+
+    def _expire(self, address: Address, revision: int) -> None:
+        found = self._buckets[address.stream].newest[(address.group, address.id)]
+        if found.revision == revision:
+            self._commit(address, None)
+
     def _bucket(self, stream: str) -> _Bucket:
         bucket = self._buckets.get(stream)
         if bucket is None:
             if self._known is not None and stream not in self._known:
                 raise UnknownStream(stream, self._known)
-            bucket = _Bucket(Epoch(secrets.token_hex(6), time.time_ns() // 1_000_000))
+            bucket = _Bucket(Epoch(secrets.token_hex(6), _now_ms()))
             self._buckets[stream] = bucket
         return bucket
 
-    def _tell(self, stream: str, group: str, change: Change) -> None:
-        for deliver in list(self._listeners.get((stream, group), ())):
-            deliver(change)
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from typing import Protocol, TypeAlias
 
 from streams.changes import Change, ItemSet, Stored
@@ -25,7 +26,18 @@ class Unchanged(Enum):
 
 UNCHANGED = Unchanged.UNCHANGED
 
-Decide: TypeAlias = Callable[[ItemSet | None], bytes | Unchanged | None]
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """An item as a write finds it."""
+
+    value: bytes
+    """The item as JSON text."""
+    revision: int | None
+    """None: it is the result of a write that becomes part of the same revision as this one."""
+
+
+Decide: TypeAlias = Callable[[Present | None], bytes | Unchanged | None]
 """From the item as it is (None: there is none) to its new JSON text (None: no item).
 
 It may be called several times, each time with a newer item, and only the
@@ -35,47 +47,111 @@ caller, and nothing is written.
 
 
 @dataclass(frozen=True, slots=True)
+class Lifetime:
+    """How long a written item lives."""
+
+    seconds: float | None = None
+    """It vanishes by itself after so many seconds, rounded up to whole ones; None: never."""
+    is_kept: bool = False
+    """An item that is there already keeps the time that it has left instead."""
+
+
+FOREVER = Lifetime()
+
+MAX_TTL_SECONDS = 10 * 366 * 24 * 3600
+"""Longest time to live: ten years."""
+
+
+def wrong_ttl(ttl: object) -> str | None:
+    """What is wrong with a time to live, in seconds."""
+    match ttl:
+        case None:
+            return None
+        case bool():
+            pass
+        case int() | float() if ttl == inf or 1 <= ttl <= MAX_TTL_SECONDS:
+            return None
+    return (
+        f"ttl={ttl!r} is not a time to live; give seconds from 1 to {MAX_TTL_SECONDS}, or math.inf for never"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """What a write did."""
 
-    old: ItemSet | None
-    """Exactly the item that was replaced; None: there was none."""
+    old: bytes | None
+    """Exactly the item that was replaced, as JSON text; None: there was none."""
     value: bytes | None
     """The item as it is now; None: there is none."""
     revision: int | None
-    """Revision of this write; None: nothing was written."""
+    """Revision of this write, which may carry others of the same item too; None: nothing was written."""
 
 
 class Store(Protocol):
     """Where items are kept. Every method may be called by any number of tasks at once."""
 
     async def get(self, address: Address) -> ItemSet | None:
-        """The newest item, or None. A value that is not a JSON object is no item."""
+        """The newest item, or None. A value that is not a JSON object is no item.
+
+        Every write that this process knows to be done is seen, here and in `get_group`.
+        """
         ...
 
     async def get_group(self, stream: str, group: str) -> list[ItemSet]:
         """All items of a group in the order of their creation, however many there are."""
         ...
 
-    async def write(self, address: Address, decide: Decide) -> Written:
+    async def list_groups(self, stream: str) -> list[str]:
+        """The groups that hold items, sorted. What is written meanwhile may be in or not."""
+        ...
+
+    async def write(
+        self,
+        address: Address,
+        decide: Decide,
+        *,
+        lifetime: Lifetime = FOREVER,
+        is_blind: bool = False,
+    ) -> Written:
         """Replace one item by what `decide` makes of it, with nobody else in between.
 
         `Written.old` is the very item that `decide` was given last. A write
-        of None over nothing writes nothing. Cancelling this leaves the item
-        written or not written, never in between.
+        of None over nothing writes nothing. Writes of one item that meet may
+        become one revision; each has its own old and new item all the same,
+        and one that raises fails alone. `is_blind` says that the new item
+        does not depend on the old one, which may save looking for it first.
+        Cancelling this leaves the item written or not written, never in
+        between.
 
         Raises:
             StoreUnavailable: Nothing was written.
             Contention: Other writers won every attempt; nothing was written.
-            OutcomeUnknown: The answer was lost.
+            OutcomeUnknown: The answer was lost, and nothing shows whether it was written.
             UnknownStream: The stream has no bucket.
         """
         ...
 
-    async def send(self, stream: str, group: str, item_id: str | None, event: bytes) -> None:
+    async def delete_group(self, stream: str, group: str) -> int:
+        """Delete every item that a group holds now, one by one. How many there were.
+
+        Raises: What `write` does. Some items may be deleted then.
+        """
+        ...
+
+    async def send(
+        self, stream: str, group: str, item_id: str | None, event: bytes, *, is_awaited: bool = True
+    ) -> None:
         """Tell everyone who listens now. Kept nowhere; at most once.
 
-        When this returns, the event has left the process.
+        When this returns, the event has left the process. One that is not
+        awaited leaves it soon, or, where there is no connection, not at all;
+        events of one sender stay in order either way.
+
+        Raises:
+            EventRefused: It is too long.
+            StoreUnavailable: It may not have left. Not raised where it is not awaited.
+            UnknownStream: The stream has no bucket.
         """
         ...
 

@@ -7,72 +7,30 @@ outside, for the length of an invocation (`streams.store.bound_to`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypedDict, TypeVar, overload
+import math
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar, overload
 
-import orjson
-
-from streams.changes import ItemSet, with_id
-from streams.errors import EventRefused, ItemDoesNotFit, ItemRefused, StoreNotBound
+from streams.channels import Channel, addressed, event_text
+from streams.decisions import Change, by_function, by_ops, to_value
+from streams.errors import (
+    DefinitionRefused,
+    ItemDoesNotFit,
+    ItemRefused,
+    PreconditionFailed,
+    StoreNotBound,
+)
 from streams.items import ItemCodec, codec_for
 from streams.keys import Address, address_of, checked_name, checked_stream_name
-from streams.ops import Op, parse
-from streams.store import UNCHANGED, Decide, Store, Unchanged, bound_store
-from streams.updates import MISSING, apply
+from streams.results import Entry, StreamDeleteResult, StreamSetResult, StreamUpdateResult
+from streams.store import Lifetime, Store, bound_store, wrong_ttl
+from streams.writer import ItemWriter, writing
 
 log = logging.getLogger(__name__)
 
 ItemT = TypeVar("ItemT")
-
-Function: TypeAlias = Callable[[ItemT | None], ItemT | Mapping[str, Any] | None]
-Change: TypeAlias = Function[ItemT] | Sequence[Op | Mapping[str, Any]]
-"""What `update` takes: a function from the item to the new one, or a list of operations."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamSetResult(Generic[ItemT]):
-    """What `set` or `update` did."""
-
-    new_value: ItemT
-    """The item as it is stored now."""
-    old_value: ItemT | None
-    """Exactly the item that was replaced. None: there was none, or it no longer fitted the model."""
-    revision: int
-    """Position of this write in the stream. Grows with every write."""
-    address: Address
-    """Where the item lives; a client can follow it from here."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamUpdateResult(Generic[ItemT]):
-    """What `update` did."""
-
-    new_value: ItemT | None
-    """The item as it is stored now. None: there is none."""
-    old_value: ItemT | None
-    """Exactly the item that was replaced. None: there was none, or it no longer fitted the model."""
-    changed: bool
-    """Whether anything was written: an update that changes nothing writes nothing, and nobody is told."""
-    revision: int | None
-    """Position of this write in the stream; None: nothing was written."""
-    address: Address
-
-
-@dataclass(frozen=True, slots=True)
-class StreamDeleteResult(Generic[ItemT]):
-    """What `delete` did."""
-
-    old_value: ItemT | None
-    """Exactly the item that went. None: there was none, or it no longer fitted the model."""
-    address: Address
-
-
-class Channel(TypedDict, total=False):
-    """The seed's way to say whom an event is for: a group, or one item of it."""
-
-    groupId: str
-    id: str
 
 
 class Stream(Generic[ItemT]):
@@ -80,10 +38,12 @@ class Stream(Generic[ItemT]):
 
     `item` is a pydantic model (or any type that pydantic reads from a JSON
     object), or `dict` for any JSON object. `schema`, a JSON Schema, is for
-    `dict` streams that check their items.
+    `dict` streams that check their items. `ttl` is how many seconds an item
+    lives where the call that writes it does not say otherwise; None: for ever.
 
     Raises:
         InvalidName: `name` does not match `[A-Za-z][A-Za-z0-9_-]{0,63}`.
+        DefinitionRefused: `item`, `schema` or `ttl` is nothing that it could be.
     """
 
     @overload
@@ -93,14 +53,20 @@ class Stream(Generic[ItemT]):
         item: type[dict[Any, Any]],
         *,
         schema: Mapping[str, Any] | None = None,
+        ttl: float | None = None,
     ) -> None: ...
 
     @overload
-    def __init__(self, name: str, item: type[ItemT]) -> None: ...
+    def __init__(self, name: str, item: type[ItemT], *, ttl: float | None = None) -> None: ...
 
-    def __init__(self, name: str, item: Any, *, schema: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, name: str, item: Any, *, schema: Mapping[str, Any] | None = None, ttl: float | None = None
+    ) -> None:
         self.name = checked_stream_name(name)
         self._codec: ItemCodec[ItemT] = codec_for(item, schema)
+        if (problem := wrong_ttl(ttl)) is not None:
+            raise DefinitionRefused(f"stream {name!r}: {problem}")
+        self._ttl = math.inf if ttl is None else ttl
 
     def __repr__(self) -> str:
         return f"<Stream {self.name!r}>"
@@ -115,30 +81,98 @@ class Stream(Generic[ItemT]):
         found = await self._store().get(address)
         return None if found is None else self._codec.decode(address, found.value)
 
-    async def get_group(self, group: str) -> list[ItemT]:
-        """All items of a group in the order of their creation, however many there are.
+    async def entry(self, group: str, item_id: str) -> Entry[ItemT] | None:
+        """One item with its revision and times, or None when there is none.
+
+        Raises:
+            ItemDoesNotFit: The stored item no longer fits the model.
+        """
+        address = address_of(self.name, group, item_id)
+        found = await self._store().get(address)
+        if found is None:
+            return None
+        return Entry(
+            self._codec.decode(address, found.value),
+            found.revision,
+            _at(found.created_ms),
+            _at(found.time_ms),
+            None if found.expires_ms is None else _at(found.expires_ms),
+            address,
+        )
+
+    async def get_group(
+        self, group: str, *, last: int | None = None, before: str | None = None
+    ) -> list[ItemT]:
+        """The items of a group in the order of their creation, however many there are.
+
+        `last` is how many at most, from the end; `before` is an item id, and
+        only what was created before that item counts. Together they page
+        backwards. The group is read whole in any case.
 
         Raises:
             ItemDoesNotFit: A stored item no longer fits the model.
+            PreconditionFailed: There is no item `before`.
+            ValueError: `last` is not a positive whole number.
         """
+        if last is not None and (not isinstance(last, int) or isinstance(last, bool) or last < 1):
+            raise ValueError(f"last={last!r} is not a positive whole number")
         items = await self._store().get_group(self.name, checked_name("group", group))
+        if before is not None:
+            address = address_of(self.name, group, before)
+            end = next((index for index, item in enumerate(items) if item.id == before), None)
+            if end is None:
+                raise PreconditionFailed(address, "is not there, so nothing is known of what came before it")
+            items = items[:end]
+        if last is not None:
+            items = items[-last:]
         return [self._codec.decode(Address(self.name, group, item.id), item.value) for item in items]
 
-    async def set(self, group: str, item_id: str, data: ItemT | Mapping[str, Any]) -> StreamSetResult[ItemT]:
+    async def list_groups(self) -> list[str]:
+        """The groups that hold items, sorted.
+
+        The server goes through the keys of the whole stream for this: well
+        below a second for 100,000 items, half a minute for a million. Keep
+        an item per group in a stream of its own where that is too slow.
+        """
+        return await self._store().list_groups(self.name)
+
+    async def set(
+        self,
+        group: str,
+        item_id: str,
+        data: ItemT | Mapping[str, Any],
+        *,
+        ttl: float | None = None,
+        if_absent: bool = False,
+        if_revision: int | None = None,
+    ) -> StreamSetResult[ItemT]:
         """Write one item, and let everyone who watches its group see it.
 
+        After `ttl` seconds, rounded up to whole ones, it vanishes by itself,
+        and whoever watches sees it go. None is the stream's own time,
+        `math.inf` is never. `if_absent` writes only where there is no item,
+        `if_revision` only over that very version of it (see `entry`).
         Cancelling this leaves the old item or the new one, nothing between.
 
         Raises:
             InvalidName: `group` or `item_id` cannot become part of a key.
-            ItemRefused: `data` does not fit; nothing was written.
+            ItemRefused: `data` or `ttl` does not fit; nothing was written.
+            PreconditionFailed: There is an item, or it has another revision; nothing was written.
             StoreUnavailable, Contention: Nothing was written; try again.
-            OutcomeUnknown: The answer was lost.
+            OutcomeUnknown: The answer was lost, and nothing shows whether it was written.
             StoreNotBound: Called outside a step handler and outside `connected`.
         """
         address = address_of(self.name, group, item_id)
+        if (problem := wrong_ttl(ttl)) is not None:
+            raise ItemRefused(address, problem)
         value, stored = self._codec.encode(address, data)
-        written = await self._store().write(address, lambda _: value)
+
+        written = await self._store().write(
+            address,
+            to_value(address, value, if_absent=if_absent, if_revision=if_revision),
+            lifetime=self._lifetime(self._ttl if ttl is None else ttl),
+            is_blind=if_revision is None,
+        )
         assert written.revision is not None, "a set always writes"
         return StreamSetResult(stored, self._old(address, written.old), written.revision, address)
 
@@ -150,15 +184,21 @@ class Stream(Generic[ItemT]):
         Or it is a function from the item, or None when there is none, to the
         new one. It may be called again with a newer item, so it should do
         nothing but return the result; None for a missing item writes nothing.
-        What it raises reaches the caller, and nothing is written.
+        What it raises reaches the caller, and nothing is written. An item
+        keeps the time that it has left to live.
 
         Raises: What `set` does, and
             OpRefused: An operation does not fit; nothing was written.
             ItemDoesNotFit: The function cannot be given the old item, which no longer fits the model.
         """
         address = address_of(self.name, group, item_id)
-        decide = self._by_function(address, change) if callable(change) else self._by_ops(address, change)
-        written = await self._store().write(address, decide)
+        decide = (
+            by_function(self._codec, address, change)
+            if callable(change)
+            else by_ops(self._codec, address, change)
+        )
+        lifetime = self._lifetime(self._ttl, is_kept=True)
+        written = await self._store().write(address, decide, lifetime=lifetime)
         return StreamUpdateResult(
             None if written.value is None else self._codec.decode(address, written.value),
             self._old(address, written.old),
@@ -167,47 +207,61 @@ class Stream(Generic[ItemT]):
             address,
         )
 
-    def _by_function(self, address: Address, change: Function[ItemT]) -> Decide:
-        def decide(old: ItemSet | None) -> bytes | Unchanged | None:
-            after = change(None if old is None else self._codec.decode(address, old.value))
-            if after is None:
-                if old is not None:
-                    raise ItemRefused(address, "the update returned None; return the item, or call delete")
-                return UNCHANGED
-            value, _ = self._codec.encode(address, after)
-            # A `dict` item was given its key's id, which need not be in what is stored.
-            is_same = old is not None and with_id(address.id, value) == with_id(address.id, old.value)
-            return UNCHANGED if is_same else value
+    def writer(
+        self,
+        group: str,
+        item_id: str,
+        item: ItemT | Mapping[str, Any],
+        *,
+        checkpoint: float = 1.0,
+        ttl: float | None = None,
+        deadline: float | None = None,
+    ) -> AbstractAsyncContextManager[ItemWriter[ItemT]]:
+        """Write an item that grows, and let everyone watch it grow.
 
-        return decide
+            async with message.writer("room", id, Message(id=id, text="")) as w:
+                async for token in answer:
+                    await w.append("text", token)
 
-    def _by_ops(self, address: Address, given: Sequence[Op | Mapping[str, Any]]) -> Decide:
-        parsed = parse(given)
+        `item` is stored at the beginning of the block. What is appended is
+        shown at once, and stored at most every `checkpoint` seconds, at the
+        end of the block, and shortly before `deadline` (seconds from its
+        beginning: when this process may be stopped). When the block raises,
+        is cancelled, or the process ends, the last checkpoint stays.
 
-        def decide(old: ItemSet | None) -> bytes | Unchanged | None:
-            before = MISSING if old is None else orjson.loads(old.value)
-            after = apply(before, parsed)
-            if after is MISSING:
-                return UNCHANGED
-            try:
-                value = orjson.dumps(after)
-            except TypeError as error:
-                raise ItemRefused(address, f"it cannot become JSON: {error}") from error
-            if old is not None and value == orjson.dumps(before):
-                return UNCHANGED
-            self._codec.accepted(address, value)
-            return value
+        Raises: What `set` does, at the beginning; at the end and from
+        `append`, what `update` does.
+        """
+        address = address_of(self.name, group, item_id)
+        if (problem := wrong_ttl(ttl)) is not None:
+            raise ItemRefused(address, problem)
+        lifetime = self._lifetime(self._ttl if ttl is None else ttl, is_kept=True)
+        writer = ItemWriter(self._store(), address, self._codec, lifetime, checkpoint)
+        return writing(writer, item, deadline=deadline)
 
-        return decide
-
-    async def delete(self, group: str, item_id: str) -> StreamDeleteResult[ItemT]:
+    async def delete(
+        self, group: str, item_id: str, *, if_revision: int | None = None
+    ) -> StreamDeleteResult[ItemT]:
         """Remove one item. Deleting what is not there changes nothing and tells nobody.
+
+        With `if_revision`, only that very version of it is removed.
 
         Raises: What `set` does, but for `ItemRefused`.
         """
         address = address_of(self.name, group, item_id)
-        written = await self._store().write(address, lambda _: None)
+        decide = to_value(address, None, if_revision=if_revision)
+        written = await self._store().write(address, decide)
         return StreamDeleteResult(self._old(address, written.old), address)
+
+    async def delete_group(self, group: str) -> int:
+        """Remove every item that a group holds now, one by one. How many there were.
+
+        Items that are written meanwhile may stay. When this raises or is
+        cancelled, some are gone and the others are there.
+
+        Raises: What `delete` does.
+        """
+        return await self._store().delete_group(self.name, checked_name("group", group))
 
     async def send(self, channel: str | Channel, event: Mapping[str, Any]) -> None:
         """Tell everyone who watches a group, or one item, now. Kept nowhere, at most once.
@@ -220,8 +274,8 @@ class Stream(Generic[ItemT]):
             EventRefused: It has no type, or cannot become JSON.
             StoreUnavailable: It may not have left.
         """
-        group, item_id = _channel(channel)
-        await self._store().send(self.name, group, item_id, _event(event))
+        group, item_id = addressed(channel)
+        await self._store().send(self.name, group, item_id, event_text(event))
 
     def _store(self) -> Store:
         store = bound_store()
@@ -229,32 +283,19 @@ class Stream(Generic[ItemT]):
             raise StoreNotBound(self.name)
         return store
 
-    def _old(self, address: Address, old: ItemSet | None) -> ItemT | None:
+    def _lifetime(self, seconds: float, *, is_kept: bool = False) -> Lifetime:
+        return Lifetime(None if math.isinf(seconds) else seconds, is_kept)
+
+    def _old(self, address: Address, old: bytes | None) -> ItemT | None:
         if old is None:
             return None
         try:
-            return self._codec.decode(address, old.value)
+            return self._codec.decode(address, old)
         except ItemDoesNotFit as error:
             # The write is done; an old item that nobody can read any more must not fail it.
             log.warning("the replaced item is not returned: %s", error)
             return None
 
 
-def _channel(channel: str | Channel) -> tuple[str, str | None]:
-    if isinstance(channel, str):
-        return checked_name("group", channel), None
-    if not isinstance(channel, Mapping) or "groupId" not in channel:
-        raise EventRefused('a channel is a group, or {"groupId": ..., "id": ...}')
-    item_id = channel.get("id")
-    return checked_name("group", channel["groupId"]), None if item_id is None else checked_name(
-        "item id", item_id
-    )
-
-
-def _event(event: Mapping[str, Any]) -> bytes:
-    if not isinstance(event, Mapping) or not isinstance(event.get("type"), str):
-        raise EventRefused('an event is {"type": <string>, "data": ...}')
-    try:
-        return orjson.dumps({"type": event["type"], "data": event.get("data")})
-    except TypeError as error:
-        raise EventRefused(f"event {event['type']!r} cannot become JSON: {error}") from error
+def _at(time_ms: int) -> datetime:
+    return datetime.fromtimestamp(time_ms / 1000, UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from streams.jetstream.bucket import stream_info
+from streams.jetstream.api import stream_info
 from streams.jetstream.connection import Connection
 from streams.keys import Namespace
 

@@ -101,6 +101,8 @@ def feed(backend: Backend) -> Feed:
 async def gateway_on(feed: Feed, *, look_for_losses_seconds: float = 15.0) -> AsyncIterator[Gateway]:
     """A gateway for the length of the block, on any free port."""
     sock = socket.create_server(("127.0.0.1", 0))
+    # As uvloop does, which serves otherwise.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     async with (
         Hub.running(feed, look_for_losses_seconds=look_for_losses_seconds) as hub,
         listening(hub, sock),

@@ -27,6 +27,7 @@ from streams.errors import (
     ItemRefused,
     OpRefused,
     OutcomeUnknown,
+    PreconditionFailed,
     StoreUnavailable,
     StreamsError,
 )
@@ -40,6 +41,7 @@ _STATUSES: dict[type[StreamsError], int] = {
     EventRefused: 422,
     OpRefused: 422,
     Contention: 409,
+    PreconditionFailed: 412,
     StoreUnavailable: 503,
     OutcomeUnknown: 503,
     ItemDoesNotFit: 500,

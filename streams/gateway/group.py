@@ -13,7 +13,7 @@ and `delete` only for one they have.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Literal
 
@@ -61,13 +61,8 @@ class Group:
             self._newest, self._events = change.revision, 0
         match change:
             case ItemSet():
-                item = ItemSet(
-                    change.id,
-                    change.revision,
-                    with_id(change.id, change.value),
-                    change.created,
-                    change.time_ms,
-                )
+                value = with_id(change.id, change.value)
+                item = change if value is change.value else replace(change, value=value)
                 self._items[change.id] = item
                 self._gone.pop(change.id, None)
                 kind: Literal["create", "update"] = "create" if held is None else "update"

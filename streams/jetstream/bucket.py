@@ -13,20 +13,22 @@ so always says how far the replica that gave it had come.
 from __future__ import annotations
 
 import base64
-import json
 import secrets
 import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import orjson
+
 from streams.changes import MAX_VALUE_BYTES, json_object
-from streams.errors import BucketNotUsable, StoreUnavailable, UnknownStream
-from streams.jetstream.connection import AnswerLost, Connection, NobodyAnswers
+from streams.errors import BucketNotUsable, StoreUnavailable
+from streams.jetstream.api import api, asked_twice, error_code, reason, stream_info
+from streams.jetstream.connection import Connection, NobodyAnswers
+from streams.jetstream.questions import AnswerLost
 from streams.jetstream.records import EXPECTED, MARKER_SECONDS, SEQUENCE, TTL
 from streams.keys import LAYOUT_VERSION, Namespace
 
 _NAME_IN_USE = 10058
-_NOT_FOUND = 10059
 _WRONG_LAST_SEQUENCE = 10071
 
 
@@ -60,14 +62,14 @@ async def provision(
     """
     wanted, bucket = _wanted(namespace, stream, replicas), namespace.bucket(stream)
     outcome: Literal["created", "updated", "unchanged"] = "unchanged"
-    answer = await _api(connection, f"STREAM.CREATE.{wanted['name']}", wanted)
-    if _error_code(answer) == _NAME_IN_USE:
+    answer = await api(connection, f"STREAM.CREATE.{wanted['name']}", wanted)
+    if error_code(answer) == _NAME_IN_USE:
         meta = await _leaders_meta(connection, namespace, stream)
         if meta is not None and meta.version > LAYOUT_VERSION:
             raise _newer(bucket, meta)
         outcome = await _update(connection, wanted)
     elif "error" in answer:
-        raise BucketNotUsable(f"the bucket of stream {stream!r} cannot be made: {_reason(answer)}")
+        raise BucketNotUsable(f"the bucket of stream {stream!r} cannot be made: {reason(answer)}")
     # The server says "created" of one that was there and is the same, too.
     if await _write_meta(connection, namespace, stream) and outcome == "unchanged":
         outcome = "created"
@@ -91,7 +93,7 @@ async def read_meta(connection: Connection, namespace: Namespace, stream: str) -
     """
     subject = f"$JS.API.DIRECT.GET.{namespace.bucket_stream(stream)}.{namespace.meta(stream)}"
     try:
-        answer = await connection.request(subject)
+        answer = await asked_twice(connection, subject)
     except (NobodyAnswers, AnswerLost) as error:
         # Tells a stream that does not exist from one that nobody serves just now.
         await stream_info(connection, namespace, stream)
@@ -126,23 +128,6 @@ def checked_meta(namespace: Namespace, stream: str, meta: Meta | None) -> Meta:
     return meta
 
 
-async def stream_info(
-    connection: Connection, namespace: Namespace, stream: str, request: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """What the leader says of the bucket's stream.
-
-    Raises:
-        UnknownStream: There is no such bucket.
-        StoreUnavailable: No leader answered.
-    """
-    answer = await _api(connection, f"STREAM.INFO.{namespace.bucket_stream(stream)}", request or {})
-    if _error_code(answer) == _NOT_FOUND:
-        raise UnknownStream(stream)
-    if "error" in answer:
-        raise StoreUnavailable(f"the bucket of stream {stream!r} cannot be asked: {_reason(answer)}")
-    return answer
-
-
 def _wanted(namespace: Namespace, stream: str, replicas: int) -> dict[str, Any]:
     bucket = namespace.bucket(stream)
     return {
@@ -171,23 +156,23 @@ def _wanted(namespace: Namespace, stream: str, replicas: int) -> dict[str, Any]:
 
 
 async def _update(connection: Connection, wanted: dict[str, Any]) -> Literal["updated", "unchanged"]:
-    info = await _api(connection, f"STREAM.INFO.{wanted['name']}", {})
+    info = await api(connection, f"STREAM.INFO.{wanted['name']}", {})
     now = info.get("config", {})
     # What somebody chose for this deployment (replicas, placement, limits) stays.
     kept = {key: now[key] for key in ("num_replicas", "storage", "max_bytes") if key in now}
     merged = {**now, **wanted, **kept}
     if merged == now:
         return "unchanged"
-    answer = await _api(connection, f"STREAM.UPDATE.{wanted['name']}", merged)
+    answer = await api(connection, f"STREAM.UPDATE.{wanted['name']}", merged)
     if "error" in answer:
-        raise BucketNotUsable(f"{wanted['name']} cannot be brought up to date: {_reason(answer)}")
+        raise BucketNotUsable(f"{wanted['name']} cannot be brought up to date: {reason(answer)}")
     return "updated"
 
 
 async def _leaders_meta(connection: Connection, namespace: Namespace, stream: str) -> Meta | None:
     """As `read_meta`, but of the leader, and also where direct reads are switched off."""
     request = {"last_by_subj": namespace.meta(stream)}
-    answer = await _api(connection, f"STREAM.MSG.GET.{namespace.bucket_stream(stream)}", request)
+    answer = await api(connection, f"STREAM.MSG.GET.{namespace.bucket_stream(stream)}", request)
     message = answer.get("message", {})
     return parse_meta(base64.b64decode(message.get("data", "")), message.get("seq", 0))
 
@@ -199,35 +184,13 @@ async def _write_meta(connection: Connection, namespace: Namespace, stream: str)
     # Never expires, and is never written over: an epoch ends only on purpose.
     headers = {EXPECTED: "0", TTL: "never"}
     try:
-        message = await connection.request(namespace.meta(stream), json.dumps(meta).encode(), headers=headers)
+        message = await connection.request(namespace.meta(stream), orjson.dumps(meta), headers=headers)
     except (NobodyAnswers, AnswerLost) as error:
         raise StoreUnavailable(f"the bucket of stream {stream!r} cannot be written: {error}") from error
-    answer = json.loads(message.data)
-    if "error" in answer and _error_code(answer) != _WRONG_LAST_SEQUENCE:
-        raise BucketNotUsable(f"the bucket of stream {stream!r} cannot be written: {_reason(answer)}")
+    answer = orjson.loads(message.data)
+    if "error" in answer and error_code(answer) != _WRONG_LAST_SEQUENCE:
+        raise BucketNotUsable(f"the bucket of stream {stream!r} cannot be written: {reason(answer)}")
     return "error" not in answer
-
-
-async def _api(connection: Connection, what: str, request: dict[str, Any]) -> dict[str, Any]:
-    try:
-        answer = await connection.request(f"$JS.API.{what}", json.dumps(request).encode())
-    except NobodyAnswers as error:
-        raise StoreUnavailable(
-            f"NATS at {connection.url} has no JetStream (yet): start nats-server with `--jetstream`"
-        ) from error
-    except AnswerLost as error:
-        raise StoreUnavailable(f"NATS at {connection.url} did not answer {what}: {error}") from error
-    value: dict[str, Any] = json.loads(answer.data)
-    return value
-
-
-def _error_code(answer: dict[str, Any]) -> int | None:
-    error = answer.get("error")
-    return error.get("err_code") if isinstance(error, dict) else None
-
-
-def _reason(answer: dict[str, Any]) -> str:
-    return str(answer["error"].get("description", "no reason given"))
 
 
 def _newer(bucket: str, meta: Meta) -> BucketNotUsable:

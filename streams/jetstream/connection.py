@@ -21,7 +21,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from streams.errors import StoreUnavailable
+from streams.errors import BucketNotUsable, StoreUnavailable
+from streams.jetstream.commands import publish_command
+from streams.jetstream.questions import Questions
 from streams.tasks import background_tasks
 
 log = logging.getLogger(__name__)
@@ -32,11 +34,9 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 2.0
 """How long one request waits for its answer."""
 
+_NOBODY = "503"
+
 Handler: TypeAlias = Callable[[Msg], None]
-
-
-class AnswerLost(Exception):
-    """A request was sent, and no answer came in time."""
 
 
 class NobodyAnswers(Exception):
@@ -62,9 +62,9 @@ class Connection:
         self._by_sid: dict[int, _Listener] = {}
         self._up = asyncio.Event()
         self._closed = asyncio.Event()
-        self._replies: dict[str, Callable[[Msg], None]] = {}
+        self._questions = Questions()
         self._inbox = ""
-        self._asked = 0
+        self._number = 0
 
     async def request(
         self,
@@ -79,56 +79,23 @@ class Connection:
         Raises:
             StoreUnavailable: There is no connection; nothing was sent.
             NobodyAnswers: Nobody serves the subject; nothing was done.
-            AnswerLost: It was sent, but no answer came.
+            AnswerLost: It was sent, but no answer came in time or before the connection was lost.
         """
-        client = await self.client()
-        try:
-            return await client.request(subject, data, timeout=seconds, headers=headers)
-        except nats.errors.NoRespondersError as error:
-            raise NobodyAnswers from error
-        except nats.errors.OutboundBufferLimitError as error:
-            raise self._unavailable() from error
-        except (nats.errors.Error, OSError, TimeoutError) as error:
-            raise AnswerLost(str(error)) from error
+        (answer,) = await self._asked(subject, data, lambda _: True, headers=headers, seconds=seconds)
+        if not answer.data and (answer.headers or {}).get("Status") == _NOBODY:
+            raise NobodyAnswers
+        return answer
 
     async def request_many(
         self, subject: str, data: bytes, last: Callable[[Msg], bool], *, seconds: float = ANSWER_SECONDS
     ) -> list[Msg]:
         """Ask once and collect answers up to the one that `last` says yes to, that one included.
 
-        nats-py's own request takes one answer only. All of these share one
-        subscription, made when the connection is.
-
         Raises:
             StoreUnavailable: There is no connection; nothing was sent.
-            AnswerLost: `seconds` passed without another answer.
+            AnswerLost: `seconds` passed without another answer, or the connection was lost.
         """
-        client = await self.client()
-        self._asked += 1
-        reply = f"{self._inbox}.{self._asked}"
-        answers: list[Msg] = []
-        progress = asyncio.Event()
-        complete = False
-
-        def answered(message: Msg) -> None:
-            nonlocal complete
-            answers.append(message)
-            complete = complete or last(message)
-            progress.set()
-
-        self._replies[reply] = answered
-        try:
-            await client.publish(subject, data, reply=reply)
-            while not complete:
-                progress.clear()
-                await asyncio.wait_for(progress.wait(), seconds)
-        except nats.errors.OutboundBufferLimitError as error:
-            raise self._unavailable() from error
-        except (nats.errors.Error, OSError, TimeoutError) as error:
-            raise AnswerLost(str(error)) from error
-        finally:
-            del self._replies[reply]
-        return answers
+        return await self._asked(subject, data, last, headers=None, seconds=seconds)
 
     async def publish(self, subject: str, data: bytes) -> None:
         """Publish, and return when the server has taken it.
@@ -142,6 +109,11 @@ class Connection:
             await _barrier(client, ANSWER_SECONDS)
         except (nats.errors.Error, OSError, TimeoutError) as error:
             raise self._unavailable() from error
+
+    async def post(self, subject: str, data: bytes) -> None:
+        """Publish without waiting for anything: while there is no connection, it is dropped."""
+        if self._client.is_connected:
+            await self._send(self._client, subject, "", data, None)
 
     @asynccontextmanager
     async def subscribed(
@@ -160,6 +132,43 @@ class Connection:
         finally:
             self._listeners.discard(listener)
             await self._unsubscribe(listener)
+
+    async def _asked(
+        self,
+        subject: str,
+        data: bytes,
+        last: Callable[[Msg], bool],
+        *,
+        headers: dict[str, str] | None,
+        seconds: float,
+    ) -> list[Msg]:
+        # Not nats-py's own request: that takes one answer only, and waits its full time when the
+        # connection is gone. All of these share one subscription, made when the connection is.
+        client = await self.client()
+        self._number += 1
+        reply = f"{self._inbox}.{self._number}"
+        question = self._questions.ask(reply, last, seconds)
+        try:
+            await self._send(client, subject, reply, data, headers)
+            return await question.answers
+        finally:
+            self._questions.close(reply)
+
+    async def _send(
+        self, client: Client, subject: str, reply: str, data: bytes, headers: dict[str, str] | None
+    ) -> None:
+        # nats-py's own `publish` looks at every header twice, which costs as much as all the rest.
+        command = publish_command(subject, reply, data, headers)
+        if len(command) > client.max_payload:
+            raise BucketNotUsable(
+                f"NATS at {self.url} takes messages of {client.max_payload} bytes at most, and one of "
+                f"{len(data)} was to be sent; raise its `max_payload`"
+            )
+        if not client.is_connected:
+            raise self._unavailable()
+        await client._send_command(command)
+        if client._flush_queue is not None and client._flush_queue.empty():
+            await client._flush_pending()
 
     async def client(self) -> Client:
         """The client, connected. Waits for a line that is down.
@@ -204,7 +213,9 @@ class Connection:
             )
         except (nats.errors.Error, OSError, TimeoutError) as error:
             await _abandoned(client)
-            raise StoreUnavailable(f"NATS at {self.url} does not answer ({error or 'timed out'})") from error
+            raise StoreUnavailable(
+                f"NATS at {self.url} does not answer ({str(error) or 'timed out'})"
+            ) from error
         except BaseException:
             await _abandoned(client)
             raise
@@ -245,9 +256,11 @@ class Connection:
 
     async def _on_down(self) -> None:
         self._up.clear()
+        # Their answers went to a connection that is gone.
+        self._questions.lose("the connection was lost")
 
     async def _on_closed(self) -> None:
-        self._up.clear()
+        await self._on_down()
         self._closed.set()
 
     async def _on_error(self, error: Exception) -> None:
@@ -263,8 +276,7 @@ class Connection:
             log.warning("nats: %s url=%s", error or type(error).__name__, self.url)
 
     def _on_reply(self, message: Msg) -> None:
-        if waiting := self._replies.get(message.subject):
-            waiting(message)
+        self._questions.take(message)
 
     async def _subscribe(self, client: Client, listener: _Listener) -> None:
         try:
@@ -329,5 +341,6 @@ async def _barrier(client: Client, seconds: float) -> None:
 
 async def _abandoned(client: Client) -> None:
     """Close without waiting for a server that may not be there."""
-    with suppress(nats.errors.Error, OSError, TimeoutError):
+    # AssertionError: it never came so far that there is anything to close.
+    with suppress(nats.errors.Error, OSError, TimeoutError, AssertionError):
         await asyncio.wait_for(client.close(), 1.0)

@@ -16,10 +16,11 @@ from nats.aio.msg import Msg
 
 from streams.changes import Change, EventSent, json_object
 from streams.errors import StoreUnavailable, StreamsError
-from streams.jetstream.bucket import Meta, checked_meta, parse_meta, read_meta, stream_info
+from streams.jetstream.api import stream_info
+from streams.jetstream.bucket import Meta, checked_meta, parse_meta, read_meta
 from streams.jetstream.connection import Connection
-from streams.jetstream.reader import read_group
-from streams.jetstream.records import SEQUENCE, SUBJECT, stored
+from streams.jetstream.reader import Reader
+from streams.jetstream.records import SEQUENCE, sequence, stored
 from streams.keys import Namespace, event_item_of
 from streams.store import Delta, Epoch, EpochChanged, Position
 
@@ -79,24 +80,19 @@ class JetStreamFeed:
 
     async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
         async with self._reads:
-            records = await read_group(
-                self._connection, self._namespace, stream, group, after=after, at_least=at_least.revision
+            read = await Reader(self._connection, self._namespace, stream).group(
+                group, after=after, at_least=at_least.revision
             )
         known = self._known.get(stream)
-        meta = self._namespace.meta(stream)
-        changes = []
-        for message in records.messages:
-            headers = message.headers or {}
-            if headers[SUBJECT] == meta:
-                if known is None or parse_meta(message.data, int(headers[SEQUENCE])) != known.meta:
-                    self._known.pop(stream, None)
-                    raise EpochChanged
-            elif change := stored(message):
-                changes.append(change)
+        if read.meta is not None and (
+            known is None or parse_meta(read.meta.data, sequence(read.meta)) != known.meta
+        ):
+            self._known.pop(stream, None)
+            raise EpochChanged
         if known is None or known.epoch != at_least.epoch:
             raise EpochChanged
-        self._highest[stream] = max(records.upto, self._highest.get(stream, 0))
-        return Delta(changes, Position(known.epoch, records.upto))
+        self._highest[stream] = max(read.upto, self._highest.get(stream, 0))
+        return Delta(read.changes, Position(known.epoch, read.upto))
 
     async def _ask_for_all(self, stream: str) -> Position:
         question = self._questions[stream] = asyncio.get_running_loop().create_future()

@@ -8,34 +8,30 @@ after its caller gave up can win once or fail, but never overwrite.
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-import random
-import secrets
-from itertools import count
-from typing import Any
-from weakref import WeakValueDictionary
+import time
+from collections import defaultdict
 
 from nats.aio.msg import Msg
 
-from streams.changes import ItemSet, Stored, checked_event, checked_value
-from streams.errors import BucketNotUsable, Contention, OutcomeUnknown, StoreUnavailable
-from streams.jetstream.bucket import checked_meta, read_meta, stream_info
-from streams.jetstream.connection import AnswerLost, Connection, NobodyAnswers
-from streams.jetstream.reader import Records, SetBack, read_group
-from streams.jetstream.records import SEQUENCE, SUBJECT, delete_headers, stored, write_headers
-from streams.keys import Address, Namespace
-from streams.store import UNCHANGED, Decide, Written
+from streams.changes import ItemSet, Stored, checked_event
+from streams.folding import Held
+from streams.jetstream.api import subjects, wait_for_leader
+from streams.jetstream.bucket import checked_meta, read_meta
+from streams.jetstream.commits import Commits
+from streams.jetstream.connection import Connection, NobodyAnswers
+from streams.jetstream.questions import AnswerLost
+from streams.jetstream.reader import Reader, SetBack
+from streams.jetstream.recent import NOTHING, Known, Recent
+from streams.jetstream.records import SEQUENCE, SUBJECT, sequence, stored
+from streams.jetstream.writers import writers_in
+from streams.jetstream.writing import Writing
+from streams.keys import Address, Namespace, group_of
+from streams.store import FOREVER, Decide, Lifetime, Written
 
-log = logging.getLogger(__name__)
+READ_SECONDS = 10.0
+"""How long a read waits for a leader: an election takes about five seconds."""
 
-ATTEMPTS = 30
-"""Compare-and-sets that one write may lose to other processes before it gives up."""
-
-WAIT_SECONDS = 10.0
-"""How long a write waits for a leader: an election takes about five seconds."""
-
-_CONFLICTS = frozenset({10071, 10164})
+DELETES_AT_ONCE = 64
 
 
 class KvStore:
@@ -44,107 +40,110 @@ class KvStore:
     def __init__(self, connection: Connection, namespace: Namespace) -> None:
         self._connection, self._namespace = connection, namespace
         self._usable: set[str] = set()
-        self._acknowledged: dict[str, int] = {}
-        # One write of a key at a time in this process: they would only fail each other.
-        self._turns: WeakValueDictionary[Address, asyncio.Lock] = WeakValueDictionary()
-        self._operations = (f"{secrets.token_hex(6)}.{number}" for number in count())
+        self._recent = Recent()
+        self._writing = Writing(Commits(connection, namespace), self._recent, self._known)
 
     async def get(self, address: Address) -> ItemSet | None:
-        found, _ = await self._read(address)
-        return found if isinstance(found, ItemSet) else None
+        record = await self._record(address)
+        return None if record is None else _present(stored(record), time.time_ns() // 1_000_000)
 
     async def get_group(self, stream: str, group: str) -> list[ItemSet]:
         await self._check_usable(stream)
-        records = await self._read_group(stream, group)
-        meta = self._namespace.meta(stream)
-        changes = (stored(m) for m in records.messages if (m.headers or {})[SUBJECT] != meta)
-        return sorted((c for c in changes if isinstance(c, ItemSet)), key=lambda item: item.created)
-
-    async def write(self, address: Address, decide: Decide) -> Written:
-        await self._check_usable(address.stream)
-        turn = self._turns.setdefault(address, asyncio.Lock())
-        async with turn:
-            return await self._write(address, decide)
-
-    async def send(self, stream: str, group: str, item_id: str | None, event: bytes) -> None:
-        await self._check_usable(stream)
-        await self._connection.publish(self._namespace.event(stream, group, item_id), checked_event(event))
-
-    async def _write(self, address: Address, decide: Decide) -> Written:
-        operation = next(self._operations)
-        for attempt in range(ATTEMPTS):
-            found, revision = await self._read(address)
-            old = found if isinstance(found, ItemSet) else None
-            value = decide(old)
-            if value is UNCHANGED or (value is None and old is None):
-                return Written(old, None if old is None else old.value, None)
-            if value is None:
-                headers = delete_headers(operation, revision)
-            else:
-                checked_value(address, value)
-                headers = write_headers(operation, revision, old.created if old else None)
-            answer = await self._publish(address, value or b"", headers)
-            if "error" not in answer:
-                self._acknowledge(address.stream, answer["seq"])
-                return Written(old, value, answer["seq"])
-            if answer["error"].get("err_code") not in _CONFLICTS:
-                raise BucketNotUsable(f"{address} was not written: {answer['error'].get('description')}")
-            await asyncio.sleep(random.random() * min(0.05, 0.001 * 2**attempt))
-        raise Contention(address, ATTEMPTS)
-
-    async def _read_group(self, stream: str, group: str) -> Records:
+        reader = Reader(self._connection, self._namespace, stream)
         while True:
-            at_least = self._acknowledged.get(stream, 0)
             try:
-                return await read_group(
-                    self._connection, self._namespace, stream, group, after=0, at_least=at_least
-                )
+                read = await reader.group(group, after=0, at_least=self._recent.highest(stream))
             except SetBack as error:
-                log.warning("%s; reading what there is", error)
-                self._acknowledged[stream] = error.end
-
-    def _acknowledge(self, stream: str, revision: int) -> None:
-        """From now on a group that this process reads has at least this write in it."""
-        self._acknowledged[stream] = max(revision, self._acknowledged.get(stream, 0))
-
-    async def _publish(self, address: Address, value: bytes, headers: dict[str, str]) -> dict[str, Any]:
-        subject = self._namespace.item(address)
-        deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
-        while True:
-            try:
-                message = await self._connection.request(subject, value, headers=headers)
-            except AnswerLost as error:
-                raise OutcomeUnknown(address) from error
-            except NobodyAnswers as error:
-                await self._wait_for_leader(address.stream, deadline, error)
+                self._recent.set_back(stream, error.end)
             else:
-                answer: dict[str, Any] = json.loads(message.data)
-                return answer
+                now_ms = time.time_ns() // 1_000_000
+                items = [item for change in read.changes if (item := _present(change, now_ms))]
+                return sorted(items, key=lambda item: item.created)
 
-    async def _read(self, address: Address) -> tuple[Stored | None, int]:
-        """The newest record of a key, and its revision: 0, when it has none."""
+    async def list_groups(self, stream: str) -> list[str]:
+        await self._check_usable(stream)
+        names, _ = await subjects(self._connection, self._namespace, stream, self._namespace.items(stream))
+        unsure: defaultdict[str, list[str]] = defaultdict(list)
+        for name in names:
+            if (group := group_of(name)) is not None:
+                unsure[group].append(name)
+        # The keys of deleted items are among them for an hour: a group counts when one of its keys
+        # holds an item. Mostly the first one does, so few are asked for first, and then more.
+        reader, alive, probes = Reader(self._connection, self._namespace, stream), set[str](), 1
+        while unsure:
+            async for record in reader.records([name for keys in unsure.values() for name in keys[:probes]]):
+                if _present(stored(record), time.time_ns() // 1_000_000):
+                    alive.add(group_of((record.headers or {})[SUBJECT]) or "")
+            rest = {group: keys[probes:] for group, keys in unsure.items() if group not in alive}
+            unsure = defaultdict(list, {group: keys for group, keys in rest.items() if keys})
+            probes *= 8
+        return sorted(alive)
+
+    async def write(
+        self, address: Address, decide: Decide, *, lifetime: Lifetime = FOREVER, is_blind: bool = False
+    ) -> Written:
+        await self._check_usable(address.stream)
+        return await self._writing.write(address, decide, lifetime, is_blind)
+
+    async def delete_group(self, stream: str, group: str) -> int:
+        addresses = [Address(stream, group, item.id) for item in await self.get_group(stream, group)]
+        deleted = 0
+        for start in range(0, len(addresses), DELETES_AT_ONCE):
+            some = addresses[start : start + DELETES_AT_ONCE]
+            writes = [self.write(address, lambda _: None) for address in some]
+            for written in await asyncio.gather(*writes, return_exceptions=True):
+                if isinstance(written, BaseException):
+                    raise written
+                deleted += written.old is not None
+        return deleted
+
+    async def send(
+        self, stream: str, group: str, item_id: str | None, event: bytes, *, is_awaited: bool = True
+    ) -> None:
+        await self._check_usable(stream)
+        subject = self._namespace.event(stream, group, item_id)
+        if is_awaited:
+            await self._connection.publish(subject, checked_event(event))
+        else:
+            await self._connection.post(subject, checked_event(event))
+
+    async def _known(self, address: Address) -> Known:
+        record = await self._record(address)
+        if record is None:
+            return NOTHING
+        found, revision = stored(record), sequence(record)
+        held = None
+        if isinstance(found, ItemSet):
+            held = Held(found.value, found.revision, found.created, found.created_ms, found.expires_ms)
+        return Known(held, revision, writers_in(record.headers or {}, revision))
+
+    async def _record(self, address: Address) -> Msg | None:
+        """The newest record of a key, not older than what this process wrote there."""
         subject = self._namespace.item(address)
-        direct = f"$JS.API.DIRECT.GET.{self._namespace.bucket_stream(address.stream)}.{subject}"
-        deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
+        while True:
+            record = await self._direct(address.stream, subject)
+            at_least = self._recent.revision(address)
+            if (sequence(record) if record else 0) >= at_least:
+                return record
+            # A replica that is behind, or a record that has expired: one that has come that far can tell.
+            try:
+                reader = Reader(self._connection, self._namespace, address.stream)
+                return await reader.record(subject, at_least=at_least)
+            except SetBack as error:
+                self._recent.set_back(address.stream, error.end)
+
+    async def _direct(self, stream: str, subject: str) -> Msg | None:
+        """The newest record of a key as any replica has it."""
+        direct = f"$JS.API.DIRECT.GET.{self._namespace.bucket_stream(stream)}.{subject}"
+        deadline = asyncio.get_running_loop().time() + READ_SECONDS
         while True:
             try:
                 message = await self._connection.request(direct)
             except (NobodyAnswers, AnswerLost) as error:
-                await self._wait_for_leader(address.stream, deadline, error)
+                await wait_for_leader(self._connection, self._namespace, stream, deadline, error)
             else:
-                return _record(message)
-
-    async def _wait_for_leader(self, stream: str, deadline: float, error: Exception) -> None:
-        """Nothing was done. Wait a little, as long as it can help."""
-        if asyncio.get_running_loop().time() > deadline:
-            raise StoreUnavailable(
-                f"stream {stream!r} has no leader at {self._connection.url}; nothing was written"
-            ) from error
-        await asyncio.sleep(random.uniform(0.05, 0.2))
-        try:
-            await stream_info(self._connection, self._namespace, stream)
-        except StoreUnavailable:
-            return
+                # Without it, it is the 404 of a key that has no record.
+                return message if SEQUENCE in (message.headers or {}) else None
 
     async def _check_usable(self, stream: str) -> None:
         """Once per stream: its bucket is there, and of a layout that this release writes."""
@@ -153,8 +152,5 @@ class KvStore:
             self._usable.add(stream)
 
 
-def _record(message: Msg) -> tuple[Stored | None, int]:
-    headers = message.headers or {}
-    if SEQUENCE not in headers:  # 404: the key has no record
-        return None, 0
-    return stored(message), int(headers[SEQUENCE])
+def _present(change: Stored | None, now_ms: int) -> ItemSet | None:
+    return change if isinstance(change, ItemSet) and not change.is_over(now_ms) else None

@@ -1,4 +1,4 @@
-"""Reads the newest records of a group, however many, and says how far the answer is complete.
+"""Reads the newest records of a bucket, however many, and says how far the answer is complete.
 
 Direct gets are answered by any replica, and a replica may be behind. Every
 answer tells how far it had come (`Nats-UpTo-Sequence`); one that knows less
@@ -8,15 +8,19 @@ than it should is thrown away and asked for again.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 from nats.aio.msg import Msg
 
+from streams.changes import Stored
 from streams.errors import StoreUnavailable
-from streams.jetstream.bucket import stream_info
-from streams.jetstream.connection import AnswerLost, Connection
-from streams.jetstream.records import sequence
+from streams.jetstream.api import stream_info, subjects
+from streams.jetstream.connection import Connection
+from streams.jetstream.questions import AnswerLost
+from streams.jetstream.records import SUBJECT, sequence, stored
 from streams.keys import Namespace
 
 PAGE_BYTES = 4 * 1024 * 1024
@@ -29,12 +33,19 @@ NAMES_PER_REQUEST = 1000
 REQUEST_BYTES = 512 * 1024
 """Longest request: a thousand of the longest names would not fit into a message."""
 
+SCAN_RECORDS = 10_000
+"""Of a group that is too large for one request, up to so many of the bucket's newest records are gone
+through for its changes; beyond that, its names are listed, which costs the more the larger it is."""
+
 ATTEMPTS = 40
+SCAN_ATTEMPTS = 7
+"""The last record that a scan waits for may be a marker that has expired: then it never comes."""
 
 DOUBTFUL_ATTEMPT = 12
 """With this one, after about 1.5 s, the leader is asked whether waiting can help."""
 
 _TOO_MANY = "413"
+_NONE = "404"
 _END = "204"
 _NOBODY = "503"
 
@@ -47,60 +58,186 @@ class SetBack(StoreUnavailable):
         super().__init__(f"the bucket of stream {stream!r} ends at {end}, before {at_least}: it was set back")
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
-    """Newest records, ascending by sequence, `_meta` among them where it changed."""
+@dataclass(slots=True)
+class GroupRead:
+    """What a read of a group found."""
 
-    messages: list[Msg]
-    upto: int
+    changes: list[Stored] = field(default_factory=list)
+    """The newest of every item, ascending by revision."""
+    meta: Msg | None = None
+    """The bucket's own record, where it changed."""
+    upto: int = 0
     """Complete up to this sequence."""
 
-
-async def read_group(
-    connection: Connection, namespace: Namespace, stream: str, group: str, *, after: int, at_least: int
-) -> Records:
-    """The newest record of every item that changed after sequence `after`, complete to `at_least` or further.
-
-    Raises:
-        SetBack: The bucket has not come as far as `at_least`.
-        StoreUnavailable: No replica that knows enough answered.
-        UnknownStream: There is no such bucket.
-    """
-    meta, everything = namespace.meta(stream), namespace.group_items(stream, group)
-    records = await _pages(connection, namespace, stream, [meta, everything], after, at_least)
-    if records is not None:
-        return records
-    names, upto = await _names(connection, namespace, stream, everything)
-    messages: list[Msg] = []
-    at_least = max(at_least, upto)
-    for chunk in _chunks(names):
-        part = await _pages(connection, namespace, stream, [meta, *chunk], after, at_least)
-        if part is None:
-            raise StoreUnavailable(
-                f"{stream}/{group} cannot be read in parts: the server refuses {len(chunk)} names"
-            )
-        messages += part.messages
-    messages.sort(key=sequence)
-    # Items that came after the names were listed are not in: complete up to there only.
-    return Records(messages, at_least)
+    def take(self, message: Msg, meta: str) -> None:
+        if (message.headers or {})[SUBJECT] == meta:
+            self.meta = message
+        elif change := stored(message):
+            self.changes.append(change)
 
 
-async def _pages(
-    connection: Connection, namespace: Namespace, stream: str, subjects: list[str], after: int, at_least: int
-) -> Records | None:
-    """All pages of one request; None when it matches more subjects than the server allows."""
-    messages: list[Msg] = []
-    start, upto = after + 1, 0
-    while True:
-        page = await _page(connection, namespace, stream, subjects, start, max(at_least, upto))
-        if page is None:
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads one bucket."""
+
+    connection: Connection
+    namespace: Namespace
+    stream: str
+
+    async def group(self, group: str, *, after: int, at_least: int) -> GroupRead:
+        """The newest record of every item that changed after `after`, complete to `at_least` or further.
+
+        Raises:
+            SetBack: The bucket has not come as far as `at_least`.
+            StoreUnavailable: No replica that knows enough answered.
+            UnknownStream: There is no such bucket.
+        """
+        everything = self.namespace.group_items(self.stream, group)
+        read = await self._newest([everything], after, at_least)
+        if read is None and after and at_least - after <= SCAN_RECORDS:
+            read = await self._scanned(everything.removesuffix("*"), after, at_least)
+        return read or await self._by_names(everything, after, at_least)
+
+    async def record(self, subject: str, *, at_least: int) -> Msg | None:
+        """The newest record of one subject, as a replica has it that knows `at_least`.
+
+        Raises: As `group`.
+        """
+        found: Msg | None = None
+        async for page in self._pages([self.namespace.meta(self.stream), subject], 0, at_least):
+            for message in page.messages:
+                if (message.headers or {})[SUBJECT] == subject:
+                    found = message
+        return found
+
+    async def records(self, wanted: Sequence[str]) -> AsyncIterator[Msg]:
+        """The newest records of any number of subjects, in no particular order."""
+        meta = self.namespace.meta(self.stream)
+        for chunk in _chunks(wanted):
+            async for page in self._pages([meta, *chunk], 0, 0):
+                for message in page.messages:
+                    if (message.headers or {})[SUBJECT] != meta:
+                        yield message
+
+    async def _newest(self, wanted: Sequence[str], after: int, at_least: int) -> GroupRead | None:
+        """The newest records of some subjects; None when they are more than the server allows."""
+        meta, read = self.namespace.meta(self.stream), GroupRead()
+        try:
+            async for page in self._pages([meta, *wanted], after, at_least):
+                # The first page counts: what changed since then came up again later, or comes live.
+                read.upto = read.upto or page.upto
+                for message in page.messages:
+                    read.take(message, meta)
+        except _TooMany:
             return None
-        # The first page counts: what changed since then came up again later, or comes live.
-        upto = upto or page.upto
-        messages += page.messages
-        if not page.more:
-            return Records(messages, upto)
-        start = sequence(page.messages[-1]) + 1
+        return read
+
+    async def _by_names(self, everything: str, after: int, at_least: int) -> GroupRead:
+        names, upto = await subjects(self.connection, self.namespace, self.stream, everything)
+        # Items that came after the names were listed are not in: complete up to there only.
+        whole = GroupRead(upto=max(at_least, upto))
+        for chunk in _chunks(names):
+            part = await self._newest(chunk, after, whole.upto)
+            if part is None:
+                raise StoreUnavailable(
+                    f"{everything} cannot be read in parts: the server refuses {len(chunk)} names"
+                )
+            whole.changes += part.changes
+            whole.meta = part.meta or whole.meta
+        whole.changes.sort(key=lambda change: change.revision)
+        return whole
+
+    async def _scanned(self, prefix: str, after: int, at_least: int) -> GroupRead | None:
+        """A group's changes among all of the bucket; None when it cannot be told whether these are all.
+
+        Whoever has the record `at_least`, or a newer one, has all before it.
+        """
+        meta, read, position = self.namespace.meta(self.stream), GroupRead(), after
+        attempt = 0
+        while position < at_least:
+            request = {
+                "seq": position + 1,
+                "next_by_subj": self.namespace.items(self.stream),
+                "batch": NAMES_PER_REQUEST,
+                "max_bytes": PAGE_BYTES,
+            }
+            page = await self._asked(request)
+            for message in page.messages if page else ():
+                subject = (message.headers or {})[SUBJECT]
+                if subject == meta or subject.startswith(prefix):
+                    read.take(message, meta)
+                position = sequence(message)
+            if page is None or not page.messages:
+                attempt += 1
+                if attempt == SCAN_ATTEMPTS:
+                    return None
+                await _pause(attempt)
+        # An item that changed again between two pages came twice, with the newer one last.
+        newest = {change.id: change for change in read.changes}
+        read.changes = sorted(newest.values(), key=lambda change: change.revision)
+        read.upto = position
+        return read
+
+    async def _pages(self, wanted: Sequence[str], after: int, at_least: int) -> AsyncIterator[_Page]:
+        """All pages of one request.
+
+        Raises:
+            _TooMany: It matches more subjects than the server allows.
+        """
+        start = after + 1
+        while True:
+            page = await self._page(wanted, start, at_least)
+            # A replica that knows less than the one before it would leave a hole.
+            at_least = max(at_least, page.upto)
+            yield page
+            if not page.more:
+                return
+            start = sequence(page.messages[-1]) + 1
+
+    async def _page(self, wanted: Sequence[str], start: int, at_least: int) -> _Page:
+        request = {"multi_last": list(wanted), "seq": start, "max_bytes": PAGE_BYTES}
+        for attempt in range(ATTEMPTS):
+            page = await self._asked(request, is_first=attempt == 0)
+            if page is not None and page.upto >= at_least and (page.messages or not page.more):
+                return page
+            if attempt == DOUBTFUL_ATTEMPT:
+                await self._check_hope(at_least)
+            # A replica that is behind, an election, a page that lost a message: ask again, a little later.
+            await _pause(attempt)
+        # Tells a bucket that is gone from one that nobody serves just now.
+        await stream_info(self.connection, self.namespace, self.stream)
+        raise StoreUnavailable(f"no replica of stream {self.stream!r} that knows enough answers")
+
+    async def _asked(self, request: dict[str, Any], *, is_first: bool = False) -> _Page | None:
+        """One whole answer, or None when it was not, or nobody gave one."""
+        subject = f"$JS.API.DIRECT.GET.{self.namespace.bucket_stream(self.stream)}"
+        try:
+            *messages, end = await self.connection.request_many(subject, orjson.dumps(request), _is_status)
+        except AnswerLost:
+            return None
+        headers = end.headers or {}
+        match headers.get("Status"):
+            case status if status == _TOO_MANY:
+                raise _TooMany
+            case status if status == _NOBODY and is_first:
+                await self._check_hope(0)
+            case status if status == _NONE:
+                return _Page([], 0, False)
+            case status if status == _END:
+                if not messages or sequence(messages[-1]) == int(headers["Nats-Last-Sequence"]):
+                    more = headers["Nats-Num-Pending"] != "0"
+                    return _Page(messages, int(headers.get("Nats-UpTo-Sequence", 0)), more)
+        return None
+
+    async def _check_hope(self, at_least: int) -> None:
+        """Waiting helps where there is no leader just now, not where a bucket is gone or was set back."""
+        try:
+            info = await stream_info(self.connection, self.namespace, self.stream)
+        except StoreUnavailable:
+            return
+        end = info["state"]["last_seq"]
+        if end < at_least:
+            raise SetBack(self.stream, end, at_least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,64 +247,15 @@ class _Page:
     more: bool
 
 
-async def _page(
-    connection: Connection, namespace: Namespace, stream: str, subjects: list[str], start: int, at_least: int
-) -> _Page | None:
-    request = orjson.dumps({"multi_last": subjects, "seq": start, "max_bytes": PAGE_BYTES})
-    subject = f"$JS.API.DIRECT.GET.{namespace.bucket_stream(stream)}"
-    for attempt in range(ATTEMPTS):
-        try:
-            *messages, end = await connection.request_many(subject, request, _is_status)
-        except AnswerLost:
-            continue
-        headers = end.headers or {}
-        match headers.get("Status"):
-            case status if status == _TOO_MANY:
-                return None
-            case status if status == _END:
-                page = _Page(messages, int(headers["Nats-UpTo-Sequence"]), headers["Nats-Num-Pending"] != "0")
-                whole = not messages or sequence(messages[-1]) == int(headers["Nats-Last-Sequence"])
-                if whole and page.upto >= at_least and (messages or not page.more):
-                    return page
-            case status if status == _NOBODY and attempt == 0:
-                await _check_hope(connection, namespace, stream, 0)
-        if attempt == DOUBTFUL_ATTEMPT:
-            await _check_hope(connection, namespace, stream, at_least)
-        # A replica that is behind, an election, a page that lost a message: ask again, a little later.
-        await asyncio.sleep(min(0.25, 0.002 * 2**attempt))
-    # Tells a bucket that is gone from one that nobody serves just now.
-    await stream_info(connection, namespace, stream)
-    raise StoreUnavailable(f"no replica of stream {stream!r} that knows enough answers")
+class _TooMany(Exception):
+    """A request matches more subjects than the server allows."""
 
 
-async def _check_hope(connection: Connection, namespace: Namespace, stream: str, at_least: int) -> None:
-    """Waiting helps where there is no leader just now, not where a bucket is gone or was set back."""
-    try:
-        info = await stream_info(connection, namespace, stream)
-    except StoreUnavailable:
-        return
-    end = info["state"]["last_seq"]
-    if end < at_least:
-        raise SetBack(stream, end, at_least)
+async def _pause(attempt: int) -> None:
+    await asyncio.sleep(min(0.25, 0.002 * 2**attempt))
 
 
-async def _names(
-    connection: Connection, namespace: Namespace, stream: str, subjects: str
-) -> tuple[list[str], int]:
-    """Every subject of a group, and the leader's position before the first was listed."""
-    names: list[str] = []
-    position = 0
-    while True:
-        request = {"subjects_filter": subjects, "offset": len(names)}
-        info = await stream_info(connection, namespace, stream, request)
-        position = position or info["state"]["last_seq"]
-        page = info["state"].get("subjects") or {}
-        names += page
-        if not page or len(names) >= info.get("total", 0):
-            return names, position
-
-
-def _chunks(names: list[str]) -> list[list[str]]:
+def _chunks(names: Sequence[str]) -> list[list[str]]:
     chunks: list[list[str]] = []
     size = REQUEST_BYTES
     for name in names:

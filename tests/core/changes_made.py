@@ -13,7 +13,8 @@ EPOCH = Epoch("e", 1_700_000_000_000)
 
 def item_set(revision: int, item_id: str = "a", *, created: int | None = None) -> ItemSet:
     value = json.dumps({"id": item_id, "n": revision}).encode()
-    return ItemSet(item_id, revision, value, revision if created is None else created, 1000 + revision)
+    created = revision if created is None else created
+    return ItemSet(item_id, revision, value, created, 1000 + revision, 1000 + created)
 
 
 def item_deleted(revision: int, item_id: str = "a") -> ItemDeleted:

@@ -92,7 +92,7 @@ def test_items_do_not_disturb_each_other():
 
 def test_an_item_is_shown_with_the_id_of_its_key():
     group = group_of()
-    written = ItemSet("a", 1, b'{"n":1}', 1, 1001)
+    written = ItemSet("a", 1, b'{"n":1}', 1, 1001, 1001)
 
     created = group.apply(written)
     deleted = group.apply(item_deleted(2))

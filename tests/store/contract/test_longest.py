@@ -60,5 +60,5 @@ async def test_the_longest_names_work_everywhere(store: Store, feed: Feed):
     assert await store.get_group("todo", LONGEST) == [found]
     assert (await feed.changes("todo", LONGEST, 0, position)).changes == [found]
     assert event.id == LONGEST
-    assert (await delete(store, longest)).old == found
+    assert (await delete(store, longest)).old == found.value
     assert written.revision == found.revision

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import pairwise
 
 from streams.store import Store
-from tests.store.writes import address, content, content_of, delete, put, value
+from tests.store.writes import address, content, content_of, delete, in_order, put, value
 
 
 async def test_writers_of_one_item_replace_each_other_in_one_chain(store: Store):
     results = await asyncio.gather(*(put(store, f"w{number}") for number in range(20)))
 
-    first, *_, last = chain = sorted(results, key=lambda written: written.revision)
-    assert first.old is None
-    for before, after in pairwise(chain):
-        assert (after.old.value, after.old.revision) == (before.value, before.revision)
-    assert (await store.get(address())).value == last.value
+    chain = in_order(results)
+    found = await store.get(address())
+    assert (found.value, found.revision) == (chain[-1].value, chain[-1].revision)
     assert {content_of(written.value) for written in chain} == {f"w{number}" for number in range(20)}
 
 
 async def test_updates_from_many_tasks_count_exactly(store: Store):
     async def count() -> int:
         written = await store.write(address(), lambda old: value((content(old) or 0) + 1))
-        return content(written.old) or 0
+        return content_of(written.old) or 0
 
     seen = await asyncio.gather(*(count() for _ in range(20)))
 
@@ -36,7 +33,7 @@ async def test_of_many_deletes_one_finds_the_item(store: Store):
 
     results = await asyncio.gather(*(delete(store) for _ in range(10)))
 
-    assert [content(written.old) for written in results if written.old] == ["first"]
+    assert [content_of(written.old) for written in results if written.old] == ["first"]
 
 
 async def test_writers_of_different_items_do_not_disturb_each_other(store: Store):
@@ -55,4 +52,4 @@ async def test_a_write_that_is_cancelled_happened_or_did_not(store: Store):
     await asyncio.wait([writing])
 
     assert content(await store.get(address())) in ("before", "after")
-    assert content((await put(store, "next")).old) in ("before", "after")
+    assert content_of((await put(store, "next")).old) in ("before", "after")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.changes import ItemSet
-from streams.store import Feed, Store, Written
+from streams.store import Feed, Present, Store, Written
 from tests.store.writes import address, content, delete, put, value
 
 
@@ -36,13 +35,13 @@ async def test_a_write_gives_exactly_the_item_that_it_replaced(store: Store):
 
     written = await put(store, "second")
 
-    assert written.old == before
+    assert written.old == before.value
     assert content(await store.get(address())) == "second"
 
 
 async def test_a_write_is_decided_on_the_item_as_it_is(store: Store):
     await put(store, "first")
-    seen: list[ItemSet | None] = []
+    seen: list[Present | None] = []
 
     await store.write(address(), lambda old: seen.append(old) or value("second"))
 
@@ -78,7 +77,7 @@ async def test_a_delete_gives_the_item_that_went(store: Store):
 
     deleted = await delete(store)
 
-    assert deleted.old == before
+    assert deleted.old == before.value
     assert deleted.value is None
     assert deleted.revision > before.revision
     assert await store.get(address()) is None
@@ -129,7 +128,7 @@ async def test_a_decision_that_raises_reaches_the_caller_and_writes_nothing(
         await put(store, "first")
     before = await feed.end("todo")
 
-    def decide(_: ItemSet | None) -> bytes | None:
+    def decide(_: Present | None) -> bytes | None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -15,6 +15,8 @@ async def test_a_stream_that_does_not_exist_is_refused_by_every_method(store: St
     for doing in (
         store.get(address(stream="nothing")),
         store.get_group("nothing", "inbox"),
+        store.list_groups("nothing"),
+        store.delete_group("nothing", "inbox"),
         store.write(address(stream="nothing"), lambda _: b"{}"),
         store.write(address(stream="nothing"), lambda _: None),
         store.send("nothing", "inbox", None, b'{"type":"typing"}'),

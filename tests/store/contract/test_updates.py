@@ -120,7 +120,7 @@ async def test_a_decision_to_leave_it_unchanged_writes_nothing(store: Store, fee
 
     written = await store.write(address(), lambda _: UNCHANGED)
 
-    assert (written.value, written.revision) == (written.old.value, None)
+    assert (written.value, written.revision) == (written.old, None)
     assert await feed.end("todo") == before
 
 

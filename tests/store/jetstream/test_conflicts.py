@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from streams import Contention, Stream, connected
-from streams.changes import ItemSet
 from streams.dev.nats_server import NatsServer
+from streams.jetstream import writing
 from streams.jetstream.connection import connected_to
-from streams.jetstream.kv_store import ATTEMPTS, KvStore
+from streams.jetstream.kv_store import KvStore
 from streams.keys import Namespace
-from streams.store import Store
-from tests.store.writes import address, content, put, value
+from streams.store import Present, Store
+from tests.store.writes import address, content, content_of, put, value
 
 
 class Rival:
@@ -51,7 +51,7 @@ async def test_a_write_that_lost_is_decided_again_on_the_newer_item(store, rival
     await put(store, 0)
     seen: list[Any] = []
 
-    def decide(old: ItemSet | None) -> bytes:
+    def decide(old: Present | None) -> bytes:
         seen.append(content(old))
         if len(seen) < 4:
             rival.put(value(len(seen)))
@@ -60,7 +60,7 @@ async def test_a_write_that_lost_is_decided_again_on_the_newer_item(store, rival
     written = await store.write(address(), decide)
 
     assert seen == [0, 1, 2, 3]
-    assert content(written.old) == 3
+    assert content_of(written.old) == 3
     assert content(await store.get(address())) == "ours"
 
 
@@ -100,7 +100,7 @@ async def test_an_update_of_an_item_that_went_meanwhile_may_leave_it_so(store, r
 
 
 async def test_a_create_that_lost_finds_the_others_item(store, rival):
-    def decide(old: ItemSet | None) -> bytes | None:
+    def decide(old: Present | None) -> bytes | None:
         if old is None:
             rival.put(value("theirs"))
             return value("ours")
@@ -108,28 +108,31 @@ async def test_a_create_that_lost_finds_the_others_item(store, rival):
 
     written = await store.write(address(), decide)
 
-    assert content(written.old) == content(await store.get(address())) == "theirs"
+    assert content_of(written.old) == content(await store.get(address())) == "theirs"
 
 
 async def test_a_delete_that_lost_deletes_the_newer_item(store, rival):
     await put(store, "first")
     calls: list[None] = []
 
-    def decide(old: ItemSet | None) -> None:
+    def decide(old: Present | None) -> None:
         calls.append(None)
         if len(calls) == 1:
             rival.put(value("theirs"))
 
     written = await store.write(address(), decide)
 
-    assert content(written.old) == "theirs"
+    assert content_of(written.old) == "theirs"
     assert await store.get(address()) is None
 
 
-async def test_a_write_that_loses_every_time_ends_in_a_clear_error_and_writes_nothing(store, rival):
+async def test_a_write_that_loses_every_time_ends_in_a_clear_error_and_writes_nothing(
+    store, rival, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(writing, "PATIENCE_SECONDS", 0.2)
     calls: list[None] = []
 
-    def decide(_: ItemSet | None) -> bytes:
+    def decide(_: Present | None) -> bytes:
         calls.append(None)
         rival.put(value(len(calls)))
         return value("ours")
@@ -137,17 +140,18 @@ async def test_a_write_that_loses_every_time_ends_in_a_clear_error_and_writes_no
     with pytest.raises(Contention) as error:
         await store.write(address(), decide)
 
+    assert error.value.attempts > 5
     assert str(error.value) == (
-        "todo/inbox/1 was changed by other writers 30 times in a row; nothing was written, try again"
+        f"todo/inbox/1 was changed by other writers {error.value.attempts} times in a row; "
+        "nothing was written, try again"
     )
-    assert len(calls) == ATTEMPTS
-    assert content(await store.get(address())) == ATTEMPTS
+    assert content(await store.get(address())) == len(calls)
 
 
 async def test_updates_from_several_processes_count_exactly(store, nats, namespace, connection):
     async def count(by: Store) -> int:
         written = await by.write(address(), lambda old: value((content(old) or 0) + 1))
-        return content(written.old) or 0
+        return content_of(written.old) or 0
 
     async with connected_to(nats.url) as another:
         stores = [store, KvStore(connection, namespace), KvStore(another, namespace)]

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from streams import OutcomeUnknown, StoreUnavailable, Stream, bound_to, connected
-from streams.changes import ItemSet
 from streams.dev.nats_server import NatsServer, embedded
 from streams.jetstream import connection as module
 from streams.jetstream.bucket import provision
 from streams.jetstream.connection import Connection, NobodyAnswers, connected_to
 from streams.jetstream.kv_store import KvStore
 from streams.keys import Address, Namespace
+from streams.store import Present
 from tests.browser import SECONDS
 
 todo = Stream("todo", dict)
@@ -119,7 +119,7 @@ async def test_a_write_whose_answer_is_lost_says_that_nobody_knows(own_nats: Nat
         await provision(connection, namespace, "todo")
         store = KvStore(connection, namespace)
 
-        def frozen_meanwhile(_: ItemSet | None) -> bytes:
+        def frozen_meanwhile(_: Present | None) -> bytes:
             # Between the read that it is decided upon and the write itself.
             freeze(own_nats.pid)
             return b'{"v":1}'
