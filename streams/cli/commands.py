@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import uvloop
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.text import Text
 
+from streams.cli import items, listing, provisioning
+from streams.cli.arguments import NamespaceName
+from streams.cli.printing import err, out
+from streams.cli.running import Commands, until_done
 from streams.cli.watch import watch_room
-from streams.errors import StreamsError
 from streams.messages import Room
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Real-time streams for Python on NATS JetStream.",
 )
-_out = Console()
-_err = Console(stderr=True)
 
 
 @app.command()
@@ -37,20 +36,15 @@ def dev(
     data: Annotated[Path, typer.Option(help="Where the embedded nats-server keeps its data.")] = Path(
         ".streams/nats"
     ),
-    namespace: Annotated[
-        str,
-        typer.Option(
-            envvar="STREAMS_NAMESPACE", help="Deployment stage: the beginning of every bucket's name."
-        ),
-    ] = "streams",
+    namespace: NamespaceName = "streams",
 ) -> None:
     """Run everything on this machine: nats-server, gateway, functions and page. Functions restart on save."""
     from streams.dev.run import DevSettings, run
     from streams.dev.screen import Screen
 
-    _log_to(_err)
-    screen = Screen(_err)
-    _until_done(run(DevSettings(folder, data, namespace, port), screen.ready, screen.loaded))
+    _log_to(err)
+    screen = Screen(err)
+    until_done(run(DevSettings(folder, data, namespace, port), screen.ready, screen.loaded))
 
 
 @app.command()
@@ -64,23 +58,17 @@ def watch(
     json: Annotated[bool, typer.Option("--json", help="Print every frame as it comes, one a line.")] = False,
 ) -> None:
     """Print what a group holds, and every change of it from now on."""
-    _until_done(watch_room(url, Room(stream, group, item), out=_out, err=_err, raw=json))
+    until_done(watch_room(url, Room(stream, group, item), out=out, err=err, raw=json))
 
 
 @app.command(name="version")
 def show_version() -> None:
     """Print the version."""
-    _out.print(version("realtime-streams"), highlight=False)
+    out.print(version("realtime-streams"), highlight=False)
 
 
-def _until_done(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        uvloop.run(work)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    except StreamsError as error:
-        _err.print(Text(str(error), "red"), soft_wrap=True)
-        raise typer.Exit(1) from None
+for verbs in (items.app, listing.app, provisioning.app):
+    app.add_typer(verbs)
 
 
 def _log_to(console: Console) -> None:

@@ -1,0 +1,90 @@
+"""`streams provision` and `streams check`: what the files of an application declare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+from rich.text import Text
+
+from streams.cli.arguments import NATS_URL, AsJson, NamespaceName, NatsUrl, application_in
+from streams.cli.printing import print_json, print_line, print_note
+from streams.cli.running import inside
+from streams.jetstream.bucket import Provisioned, provision
+from streams.jetstream.connection import Connection, connected_to
+from streams.keys import Namespace
+from streams.memory import MemoryStore
+
+app = typer.Typer()
+PANEL = "An application's files"
+
+Folder: TypeAlias = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the streams and steps are.")]
+FUNCTIONS = Path("functions")
+
+_STYLES = {"created": "green", "updated": "yellow", "unchanged": "dim"}
+
+
+@app.command("provision", rich_help_panel=PANEL)
+def provision_streams(
+    folder: Folder = FUNCTIONS,
+    replicas: Annotated[
+        int, typer.Option(min=1, max=5, help="Servers that keep a bucket. One that exists keeps its number.")
+    ] = 1,
+    nats: NatsUrl = NATS_URL,
+    namespace: NamespaceName = "streams",
+    json: AsJson = False,
+) -> None:
+    """Make or bring up to date the bucket of every stream that a folder declares. Safe to run again."""
+    streams = [stream.name for stream in application_in(folder).streams]
+    names = Namespace(namespace)
+
+    async def each(connection: Connection) -> list[Provisioned]:
+        done: list[Provisioned] = []
+        for stream in streams:
+            done.append(await provision(connection, names, stream, replicas=replicas))
+            if not json:
+                # Said at once: when the next one fails, this one is done all the same.
+                _print(done[-1])
+        return done
+
+    done = inside(connected_to(nats, name="streams provision"), each)
+    if json:
+        print_json(done)
+    elif not done:
+        print_note(f"no file below {folder} ends in _stream.py, so there is nothing to provision")
+
+
+@app.command("check", rich_help_panel=PANEL)
+def check_application(folder: Folder = FUNCTIONS, json: AsJson = False) -> None:
+    """Load streams and steps without NATS, and print them, or everything that is wrong with them."""
+    from streams.faas.asgi import functions_app
+
+    application = application_in(folder)
+    # Finds the handlers that FastAPI does not take.
+    functions_app(application, MemoryStore())
+    streams = [stream.name for stream in application.streams]
+    steps = [(step, str(trigger)) for step in application.steps for trigger in step.config.triggers]
+    if json:
+        print_json(
+            {
+                "streams": [{"name": stream} for stream in streams],
+                "steps": [
+                    {"name": step.config.name, "trigger": trigger, "file": step.path}
+                    for step, trigger in steps
+                ],
+            }
+        )
+        return
+    for stream in streams:
+        print_line(Text.assemble("stream  ", (stream, "bold")))
+    for step, trigger in steps:
+        file = str(step.path.relative_to(application.folder))
+        print_line(Text.assemble("step    ", (trigger, "bold"), f"  {step.config.name}  ", (file, "dim")))
+    if not streams and not steps:
+        print_note(f"no file below {folder} ends in _stream.py or _step.py")
+
+
+def _print(done: Provisioned) -> None:
+    outcome, bucket = (done.outcome, _STYLES[done.outcome]), (f"bucket {done.bucket}", "dim")
+    print_line(Text.assemble((done.stream, "bold"), "  ", outcome, "  ", bucket))
