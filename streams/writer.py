@@ -69,6 +69,15 @@ class _Growing:
         return "".join(self.parts) if self.is_text else self.parts
 
 
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A fragment on its way."""
+
+    op: ops.Append
+    at: int
+    kind: str
+
+
 class ItemWriter(Generic[ItemT]):
     """One item that is being written. `Stream.writer` makes it."""
 
@@ -83,6 +92,7 @@ class ItemWriter(Generic[ItemT]):
         self._item: dict[str, Any] = {}
         self._growing: dict[tuple[str, ...], _Growing] = {}
         self._set: dict[tuple[str, ...], Any] = {}
+        self._held: list[_Draft] = []
         self._changes = self._stored = 0
         self._has_changed = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -104,18 +114,23 @@ class ItemWriter(Generic[ItemT]):
         op = ops.append(path, value)
         growing = self._growing.get(op.path)
         if growing is not None and growing.is_text and isinstance(value, str):
-            draft = self._draft(op, growing.length, "text")
+            draft = _Draft(op, growing.length, "text")
+            text = self._text(draft)
             growing.parts.append(value)
             growing.length += _units(value)
         else:
             growing, item, at = self._grown(op)
-            draft = self._draft(op, at, "text" if growing.is_text else "value")
+            draft = _Draft(op, at, "text" if growing.is_text else "value")
+            text = self._text(draft)
             self._growing[op.path], self._item = growing, item
         self._change()
+        if self._turn.locked():
+            self._held.append(draft)
+            return
         try:
-            await self._tell(draft)
+            await self._show(text)
         except EventRefused:
-            # Too long for an event.
+            # Too long for an event: what is stored is shown as well.
             await self.commit()
 
     async def set(self, path: ops.Path, value: Any) -> None:
@@ -141,24 +156,33 @@ class ItemWriter(Generic[ItemT]):
             PreconditionFailed: The item was deleted meanwhile.
         """
         async with self._turn:
-            changes = self._changes
-            if changes == self._stored:
-                return
+            try:
+                await self._commit()
+            finally:
+                # A fragment that is shown ahead of a checkpoint without it would go and come back.
+                is_too_long = await self._show_held()
+        if is_too_long:
+            await self.commit()
 
-            def decide(old: Present | None) -> bytes | Unchanged:
-                if old is None:
-                    raise PreconditionFailed(self.address, "was deleted while it was being written")
-                value = orjson.dumps(self._whole(orjson.loads(old.value)))
-                if value == old.value:
-                    return UNCHANGED
-                self._codec.accepted(self.address, value)
-                return value
+    async def _commit(self) -> None:
+        changes = self._changes
+        if changes == self._stored:
+            return
 
-            self._has_changed.clear()
-            written = await self._store.write(self.address, decide, lifetime=self._lifetime)
-            self.revision = written.revision or self.revision
-            self._stored = changes
-            self._stored_at = asyncio.get_running_loop().time()
+        def decide(old: Present | None) -> bytes | Unchanged:
+            if old is None:
+                raise PreconditionFailed(self.address, "was deleted while it was being written")
+            value = orjson.dumps(self._whole(orjson.loads(old.value)))
+            if value == old.value:
+                return UNCHANGED
+            self._codec.accepted(self.address, value)
+            return value
+
+        self._has_changed.clear()
+        written = await self._store.write(self.address, decide, lifetime=self._lifetime)
+        self.revision = written.revision or self.revision
+        self._stored = changes
+        self._stored_at = asyncio.get_running_loop().time()
 
     async def _begin(self, item: ItemT | Mapping[str, Any]) -> None:
         value, _ = self._codec.encode(self.address, item)
@@ -194,7 +218,7 @@ class ItemWriter(Generic[ItemT]):
         if self._changes != self._stored:
             with suppress(StreamsError):
                 end = {"type": DRAFT, "data": {"rev": self.revision, "end": True}}
-                await self._tell(orjson.dumps(end))
+                await self._show(orjson.dumps(end))
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -215,9 +239,10 @@ class ItemWriter(Generic[ItemT]):
             return _Growing([there], True, length), item, length - _units(op.value)
         return _Growing(there, False, len(there)), item, len(there) - 1
 
-    def _draft(self, op: ops.Append, at: int, kind: str) -> bytes:
+    def _text(self, draft: _Draft) -> bytes:
+        op = draft.op
         try:
-            data = {"rev": self.revision, "path": op.path, "at": at, kind: op.value}
+            data = {"rev": self.revision, "path": op.path, "at": draft.at, draft.kind: op.value}
             return orjson.dumps({"type": DRAFT, "data": data})
         except TypeError as error:
             raise ItemRefused(self.address, f"it cannot become JSON: {error}") from error
@@ -228,10 +253,19 @@ class ItemWriter(Generic[ItemT]):
         whole: dict[str, Any] = apply(item, [ops.Set(path, value) for path, value in values.items()])
         return whole
 
-    async def _tell(self, draft: bytes) -> None:
-        await self._store.send(
-            self.address.stream, self.address.group, self.address.id, draft, is_awaited=False
-        )
+    async def _show_held(self) -> bool:
+        """Show what came while a checkpoint was made. Whether some of it is too long for an event."""
+        is_too_long = False
+        while self._held:
+            try:
+                await self._show(self._text(self._held.pop(0)))
+            except EventRefused:
+                is_too_long = True
+        return is_too_long
+
+    async def _show(self, event: bytes) -> None:
+        at = self.address
+        await self._store.send(at.stream, at.group, at.id, event, is_awaited=False)
 
 
 @asynccontextmanager
@@ -259,4 +293,4 @@ async def writing(
 
 
 def _units(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
