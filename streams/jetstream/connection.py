@@ -1,9 +1,9 @@
 """One connection to NATS that outlives restarts of the server.
 
-nats-py comes back by itself after most losses. What it does not do is said
-where this module does it: wait with a limit, tell "nothing was sent" from
-"the answer was lost", put a new client in the place of one that closed for
-good, and say when messages may have been missed.
+nats-py's client is given up when its connection is lost, and a new one takes
+its place. What else it does not do is said where this module does it: wait
+with a limit, tell "nothing was sent" from "the answer was lost", and say when
+messages may have been missed.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import nats.errors
 from nats.aio.client import Client
@@ -22,6 +21,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from streams.errors import BucketNotUsable, StoreUnavailable
+from streams.jetstream.clients import Handler, abandoned, as_callback, barrier
 from streams.jetstream.commands import publish_command
 from streams.jetstream.questions import Questions
 from streams.tasks import background_tasks
@@ -34,9 +34,10 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 2.0
 """How long one request waits for its answer."""
 
-_NOBODY = "503"
+LOOK_SECONDS = 1.0
+"""How often it is looked after a client that is gone and did not say so."""
 
-Handler: TypeAlias = Callable[[Msg], None]
+_NOBODY = "503"
 
 
 class NobodyAnswers(Exception):
@@ -61,7 +62,9 @@ class Connection:
         self._listeners: set[_Listener] = set()
         self._by_sid: dict[int, _Listener] = {}
         self._up = asyncio.Event()
-        self._closed = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._others: list[str] = []
+        """Other servers of the cluster, which the last one told of."""
         self._questions = Questions()
         self._inbox = ""
         self._number = 0
@@ -106,7 +109,7 @@ class Connection:
         client = await self.client()
         try:
             await client.publish(subject, data)
-            await _barrier(client, ANSWER_SECONDS)
+            await barrier(client, ANSWER_SECONDS)
         except (nats.errors.Error, OSError, TimeoutError) as error:
             raise self._unavailable() from error
 
@@ -177,8 +180,8 @@ class Connection:
             StoreUnavailable: It stayed down for `CONNECT_SECONDS`.
         """
         if not self._client.is_connected:
-            # nats-py knows of a loss before it tells.
-            self._up.clear()
+            # nats-py knows of a loss before it tells, and does not always tell.
+            self._lose()
             try:
                 await asyncio.wait_for(self._up.wait(), CONNECT_SECONDS)
             except TimeoutError:
@@ -189,12 +192,19 @@ class Connection:
 
     async def _open(self) -> None:
         client = Client()
+
+        async def closed() -> None:
+            if client is self._client:
+                self._lose()
+
         try:
             await asyncio.wait_for(
                 client.connect(
-                    self.url,
+                    [self.url, *self._others],
                     name=self._name,
-                    allow_reconnect=True,
+                    # A client that is lost is given up: nats-py's own way back can lose itself when
+                    # the line breaks again meanwhile. While it connects, it tries on.
+                    allow_reconnect=False,
                     max_reconnect_attempts=-1,
                     # All clients of a server that restarts come back together.
                     reconnect_time_wait=random.uniform(0.1, 0.3),  # type: ignore[arg-type]  # any number of seconds
@@ -205,63 +215,59 @@ class Connection:
                     # No buffer for a line that is down: a write is either sent or refused.
                     pending_size=0,
                     error_cb=self._on_error,
-                    disconnected_cb=self._on_down,
-                    reconnected_cb=self._on_up,
-                    closed_cb=self._on_closed,
+                    closed_cb=closed,
                 ),
                 CONNECT_SECONDS,
             )
+            self._by_sid.clear()
+            self._inbox = client.new_inbox()
+            await client.subscribe(
+                f"{self._inbox}.*",
+                cb=as_callback(self._questions.take),
+                pending_msgs_limit=0,
+                pending_bytes_limit=0,
+            )
+            for listener in list(self._listeners):
+                await self._subscribe(client, listener)
         except (nats.errors.Error, OSError, TimeoutError) as error:
-            await _abandoned(client)
-            raise StoreUnavailable(
-                f"NATS at {self.url} does not answer ({str(error) or 'timed out'})"
-            ) from error
+            await abandoned(client)
+            reason = str(error) or "timed out"
+            raise StoreUnavailable(f"NATS at {self.url} does not answer ({reason})") from error
         except BaseException:
-            await _abandoned(client)
+            await abandoned(client)
             raise
+        self._others = [uri.geturl() for uri in client.discovered_servers]
         self._client = client
-        self._closed.clear()
-        self._inbox = client.new_inbox()
-        await client.subscribe(
-            f"{self._inbox}.*", cb=_as_callback(self._on_reply), pending_msgs_limit=0, pending_bytes_limit=0
-        )
-        for listener in list(self._listeners):
-            await self._subscribe(client, listener)
+        self._lost.clear()
         self._up.set()
 
     async def _supervise(self) -> None:
-        """Put a new client in the place of one that closed for good: a protocol error does that."""
+        """Put a new client in the place of one that was lost."""
         while True:
-            await self._closed.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), LOOK_SECONDS)
+            if self._client.is_connected:
+                continue
+            self._lose()
+            await abandoned(self._client)
             try:
                 await self._open()
             except StoreUnavailable as error:
                 log.warning("cannot connect again, trying on: %s", error)
-                await asyncio.sleep(random.uniform(0.2, 1.0))
+                await asyncio.sleep(random.uniform(0.05, 0.5))
             else:
-                self._missed()
+                log.info("connected again url=%s", self.url)
+                for listener in list(self._listeners):
+                    listener.lost()
 
     async def _close(self) -> None:
-        self._closed.clear()
-        await _abandoned(self._client)
+        await abandoned(self._client)
 
-    def _missed(self) -> None:
-        for listener in list(self._listeners):
-            listener.lost()
-
-    async def _on_up(self) -> None:
-        log.info("connected again url=%s", self.url)
-        self._up.set()
-        self._missed()
-
-    async def _on_down(self) -> None:
+    def _lose(self) -> None:
         self._up.clear()
+        self._lost.set()
         # Their answers went to a connection that is gone.
         self._questions.lose("the connection was lost")
-
-    async def _on_closed(self) -> None:
-        await self._on_down()
-        self._closed.set()
 
     async def _on_error(self, error: Exception) -> None:
         if isinstance(error, nats.errors.SlowConsumerError):
@@ -273,16 +279,13 @@ class Connection:
             if listener is not None:
                 listener.lost()
         else:
-            log.warning("nats: %s url=%s", error or type(error).__name__, self.url)
-
-    def _on_reply(self, message: Msg) -> None:
-        self._questions.take(message)
+            # While it connects, there is one for every attempt.
+            level = logging.WARNING if self._up.is_set() else logging.DEBUG
+            log.log(level, "nats: %s url=%s", error or type(error).__name__, self.url)
 
     async def _subscribe(self, client: Client, listener: _Listener) -> None:
         try:
-            listener.subscription = await client.subscribe(
-                listener.subject, cb=_as_callback(listener.handler)
-            )
+            listener.subscription = await client.subscribe(listener.subject, cb=as_callback(listener.handler))
         except nats.errors.Error as error:
             raise self._unavailable() from error
         self._by_sid[listener.subscription._id] = listener
@@ -315,32 +318,3 @@ async def connected_to(url: str, *, name: str = "streams") -> AsyncIterator[Conn
             yield connection
     finally:
         await connection._close()
-
-
-def _as_callback(handler: Handler) -> Callable[[Msg], Awaitable[None]]:
-    # A callback that never waits lets nats-py hand over all messages of one
-    # socket read in one tick, and so they are flushed together.
-    async def callback(message: Msg) -> None:
-        handler(message)
-
-    return callback
-
-
-async def _barrier(client: Client, seconds: float) -> None:
-    """Wait until the server has everything published before.
-
-    `Client.flush` proves nothing: its PING overtakes commands that are
-    still queued. Here the PING is queued behind them.
-    """
-    pong: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    client._pongs.append(pong)
-    await client._send_command(b"PING\r\n")
-    await client._flush_pending()
-    await asyncio.wait_for(pong, seconds)
-
-
-async def _abandoned(client: Client) -> None:
-    """Close without waiting for a server that may not be there."""
-    # AssertionError: it never came so far that there is anything to close.
-    with suppress(nats.errors.Error, OSError, TimeoutError, AssertionError):
-        await asyncio.wait_for(client.close(), 1.0)

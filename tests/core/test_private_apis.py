@@ -7,12 +7,15 @@ import inspect
 from typing import Any
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from uvicorn import Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from streams.gateway.socket import Socket
-from streams.jetstream.connection import Connection, _barrier
+from streams.jetstream.clients import barrier
+from streams.jetstream.commands import publish_command
+from streams.jetstream.connection import Connection
 
 
 def test_uvicorn_constructs_protocols_as_ours_is_written():
@@ -45,6 +48,21 @@ def test_nats_py_has_what_the_barrier_needs():
     assert inspect.iscoroutinefunction(client._flush_pending)
 
 
+async def test_nats_py_takes_commands_that_we_made(connection: Connection):
+    client: Any = await connection.client()
+    seen: asyncio.Queue[Msg] = asyncio.Queue()
+    command = publish_command("made", "here", b"data", {"A": "1", "B": "two words"})
+
+    async with connection.subscribed("made", seen.put_nowait):
+        await client._send_command(command)
+        if client._flush_queue.empty():
+            await client._flush_pending()
+        message = await asyncio.wait_for(seen.get(), 2)
+
+    assert (message.subject, message.reply, message.data) == ("made", "here", b"data")
+    assert message.headers == {"A": "1", "B": "two words"}
+
+
 async def test_nats_py_numbers_its_subscriptions(connection: Connection):
     client = await connection.client()
 
@@ -61,8 +79,8 @@ async def test_the_barrier_returns_when_everything_before_it_has_arrived(connect
 
     async with connection.subscribed("barrier", lambda _: seen.set()):
         await client.publish("barrier", b"x")
-        await _barrier(client, 2)
-        await _barrier(client, 2)
+        await barrier(client, 2)
+        await barrier(client, 2)
 
         # The server answers in order: the message was on its way before the second PONG.
         async with asyncio.timeout(2):

@@ -1,0 +1,43 @@
+"""What nats-py's client does not do by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+Handler: TypeAlias = Callable[[Msg], None]
+
+
+def as_callback(handler: Handler) -> Callable[[Msg], Awaitable[None]]:
+    # A callback that never waits lets nats-py hand over all messages of one
+    # socket read in one tick, and so they are flushed together.
+    async def callback(message: Msg) -> None:
+        handler(message)
+
+    return callback
+
+
+async def barrier(client: Client, seconds: float) -> None:
+    """Wait until the server has everything published before.
+
+    `Client.flush` proves nothing: its PING overtakes commands that are
+    still queued. Here the PING is queued behind them.
+    """
+    pong: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    client._pongs.append(pong)
+    await client._send_command(b"PING\r\n")
+    await client._flush_pending()
+    await asyncio.wait_for(pong, seconds)
+
+
+async def abandoned(client: Client) -> None:
+    """Close without waiting for a server that may not be there."""
+    # AssertionError: it never came so far that there is anything to close.
+    with suppress(nats.errors.Error, OSError, TimeoutError, AssertionError):
+        await asyncio.wait_for(client.close(), 1.0)
