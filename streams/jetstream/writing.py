@@ -28,8 +28,8 @@ from streams.jetstream.writers import Last, Writers, header, process_of
 from streams.keys import Address
 from streams.store import Decide, Lifetime, Written
 
-PATIENCE_SECONDS = 5.0
-"""How long a write tries that other processes are always faster than."""
+ATTEMPTS, PATIENCE_SECONDS = 30, 5.0
+"""A write gives up that has lost to other processes so many times, and over so long a time."""
 
 RIVAL_SECONDS = 0.25
 """For so long after another process has written, a write looks first at what the key holds."""
@@ -256,5 +256,5 @@ class Writing:
             wish.lost += 1
             wish.lost_since = wish.lost_since or now
         for wish in wishes:
-            if now - wish.lost_since > PATIENCE_SECONDS:
+            if wish.lost >= ATTEMPTS and now - wish.lost_since > PATIENCE_SECONDS:
                 self._answer(line, [wish], Contention(address, wish.lost))
