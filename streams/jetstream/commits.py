@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -21,7 +22,7 @@ from streams.jetstream.api import wait_for_leader
 from streams.jetstream.connection import Connection, NobodyAnswers
 from streams.jetstream.questions import AnswerLost
 from streams.jetstream.reader import Reader
-from streams.jetstream.records import EXPECTED, MESSAGE_ID, sequence
+from streams.jetstream.records import EXPECTED, MARKER_SECONDS, MESSAGE_ID, sequence
 from streams.jetstream.writers import writers_in
 from streams.keys import Address, Namespace
 
@@ -39,6 +40,8 @@ class Commit:
     address: Address
     value: bytes
     headers: dict[str, str]
+    decided_at: float = field(default_factory=time.time)
+    """Seconds since 1970."""
     is_sent: bool = False
     """It was sent, and no answer says that it was not done: it may be, or may be yet."""
 
@@ -106,7 +109,9 @@ class Commits:
             raise OutcomeUnknown(commit.address)
         writers = writers_in(record.headers or {}, sequence(record))
         revision = writers.revision_of(commit.headers[MESSAGE_ID])
-        if revision is None and writers.since > int(commit.headers[EXPECTED]):
+        # A process that was frozen for long may have missed a marker's whole life, and what it told.
+        is_old = time.time() - commit.decided_at > MARKER_SECONDS / 2
+        if revision is None and (is_old or writers.since > int(commit.headers[EXPECTED])):
             raise OutcomeUnknown(commit.address)
         return revision
 

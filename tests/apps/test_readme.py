@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from tests.browser import SECONDS
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text()
+SHELL_BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
@@ -65,6 +68,49 @@ async def test_the_script_of_the_tour_runs(project: Path, nats: NatsServer, conn
     said = await python("-c", script, cwd=project)
 
     assert said == "[]\n"
+
+
+async def test_the_growing_answer_of_the_tour_is_stored(project: Path):
+    script = (
+        the_block_with("message.writer(")
+        + """
+import asyncio
+from streams import bound_to
+from streams.memory import MemoryStore
+
+async def tokens():
+    for token in ("to", "be", "continued"):
+        yield token
+
+async def main():
+    with bound_to(MemoryStore()):
+        await answer("lobby", "1", tokens())
+        print((await message.get("lobby", "1")).text)
+
+asyncio.run(main())
+"""
+    )
+
+    assert await python("-c", script, cwd=project) == "tobecontinued\n"
+
+
+async def test_the_shell_commands_of_the_tour_work(
+    project: Path, nats: NatsServer, connection: Connection, namespace: Namespace
+):
+    block = next(block for block in SHELL_BLOCKS if "streams set" in block)
+    commands = [shlex.split(line)[1:] for line in block.splitlines() if line.startswith("streams ")]
+    where = ["--nats", nats.url, "--namespace", namespace.name]
+    for stream in ("todo", "message"):
+        await provision(connection, namespace, stream)
+
+    listed, _, updated, got = [
+        await python("-m", "streams", *command, *where, cwd=project) for command in commands
+    ]
+
+    assert "hello" not in listed
+    assert "is updated" in updated
+    assert json.loads(got)["value"] == {"id": "1", "author": "ann", "text": "hello!"}
+    assert json.loads(got)["expires_at"] is not None
 
 
 async def test_the_steps_of_the_tour_are_found(project: Path):
