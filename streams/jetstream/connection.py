@@ -21,7 +21,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from streams.errors import BucketNotUsable, StoreUnavailable
-from streams.jetstream.clients import Handler, abandoned, as_callback, barrier
+from streams.jetstream.clients import FastClient, Handler, abandoned, as_callback, barrier
 from streams.jetstream.commands import publish_command
 from streams.jetstream.questions import Questions
 from streams.tasks import background_tasks
@@ -58,7 +58,7 @@ class Connection:
     def __init__(self, url: str, name: str) -> None:
         self.url = url
         self._name = name
-        self._client = Client()
+        self._client: Client = FastClient()
         self._listeners: set[_Listener] = set()
         self._by_sid: dict[int, _Listener] = {}
         self._up = asyncio.Event()
@@ -191,7 +191,7 @@ class Connection:
     # Life of the connection.
 
     async def _open(self) -> None:
-        client = Client()
+        client = FastClient()
 
         async def closed() -> None:
             if client is self._client:

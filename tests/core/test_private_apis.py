@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from streams.gateway.socket import Socket
-from streams.jetstream.clients import barrier
+from streams.jetstream.clients import FastClient, barrier
 from streams.jetstream.commands import publish_command
 from streams.jetstream.connection import Connection
 
@@ -61,6 +61,17 @@ async def test_nats_py_takes_commands_that_we_made(connection: Connection):
 
     assert (message.subject, message.reply, message.data) == ("made", "here", b"data")
     assert message.headers == {"A": "1", "B": "two words"}
+
+
+def test_nats_py_reads_headers_as_we_do():
+    raw = (
+        b"Nats-Stream: KV_streams_todo\r\nNats-Subject: $KV.streams_todo.g.a\r\nNats-Sequence:3\r\n"
+        b"Nats-Time-Stamp: 2026-11-22T16:40:35.416419362Z\r\nStreams-Writers: 1 a.1@2 b.7@3\r\n"
+        b"Empty:\r\nText: \tf\xc3\xbcr \r\nno header\r\n\r\n"
+    )
+
+    assert FastClient._parse_header_lines(raw) == Client._parse_header_lines(raw)
+    assert "_parse_header_lines(" in inspect.getsource(Client._process_headers)
 
 
 async def test_nats_py_numbers_its_subscriptions(connection: Connection):
