@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, TypeVar
 
 import typer
@@ -52,8 +51,7 @@ def inside(opened: AbstractAsyncContextManager[BlockT], work: Callable[[BlockT],
     async def run() -> T:
         async with AsyncExitStack() as block:
             try:
-                with _quiet():
-                    connected = await block.enter_async_context(opened)
+                connected = await block.enter_async_context(opened)
             except StoreUnavailable as error:
                 raise CommandRefused(
                     f"{error}; start it, or name another one with --nats "
@@ -62,15 +60,3 @@ def inside(opened: AbstractAsyncContextManager[BlockT], work: Callable[[BlockT],
             return await work(connected)
 
     return until_done(run())
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without a warning for every attempt to connect: one sentence follows when all have failed."""
-    log = logging.getLogger("streams.jetstream.connection")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(level)

@@ -21,6 +21,7 @@ from streams.keys import (
     event_item_of,
     item_of,
 )
+from tests.core.names import ODD_NAMES, names
 
 CONTROL_LINE = 4096
 """What nats-server takes as one protocol line, by default: verb, subject, reply and sizes together."""
@@ -28,46 +29,6 @@ CONTROL_LINE = 4096
 INBOX = "_INBOX." + "x" * 22 + "." + "9" * 22
 """As long as nats-py makes them."""
 
-ODD_NAMES = [
-    "a/b",
-    "*",
-    ">",
-    "a.b",
-    ".",
-    "..",
-    "a.",
-    "日本",
-    "é",
-    "e\N{COMBINING ACUTE ACCENT}",
-    " ",
-    "  two  spaces ",
-    "\t\r\n",
-    "\x7f",
-    "_event",
-    "_meta",
-    "=",
-    "==",
-    "=41",
-    "%2E",
-    "$KV",
-    "-",
-    "🙂",
-    "A",
-    "a",
-    "." * MAX_NAME_BYTES,
-    "日" * 85 + "a",
-    "a" * MAX_NAME_BYTES,
-]
-
-
-def is_valid(name: str) -> bool:
-    return 0 < len(name.encode()) <= MAX_NAME_BYTES
-
-
-# Surrogates (Cs) are the only code points that are no characters.
-names = st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=80
-).filter(is_valid)
 tokens = st.text("=0123456789abcdefABCDEFgz_-.é", max_size=12)
 
 

@@ -18,6 +18,7 @@ from streams import (
     DiscoveryFailed,
     HttpError,
     OutcomeUnknown,
+    PreconditionFailed,
     StepConfig,
     StoreUnavailable,
     Stream,
@@ -155,6 +156,11 @@ async def test_a_handler_answers_with_a_status_and_a_body_of_its_own(serving: Ca
     ("error", "status", "sentence"),
     [
         (Contention(ADDRESS, 30), 409, "note/g/a was changed by other writers 30 times in a row"),
+        (
+            PreconditionFailed(ADDRESS, "is there already; nothing was written"),
+            412,
+            "note/g/a is there already; nothing was written",
+        ),
         (StoreUnavailable("NATS at nats://10.0.0.7:4222 is away"), 503, "nothing was written, try again"),
         (OutcomeUnknown(ADDRESS), 503, "the answer to a write of note/g/a was lost"),
     ],
