@@ -144,7 +144,8 @@ class Audience:
     def _tell(self, event: EventSent) -> None:
         if not (self._everyone or self._by_item):
             return
-        position, count = self.follower.group.next_event()
+        # Only clients of our own follow drafts, and these do not go by timestamps.
+        position, count = self.follower.group.next_event(counts=not event.is_own)
         ts = timestamp(self._position().epoch.base_ms, position, count)
         self._wait(event.id, self._envelope.event(event.id, event.event, timestamp=ts))
 

@@ -105,9 +105,13 @@ class Group:
     def item(self, item_id: str) -> ItemSet | None:
         return self._items.get(item_id)
 
-    def next_event(self) -> tuple[int, int]:
-        """Where an ephemeral event stands: the group's last position, and the how-manieth after it."""
-        self._events += 1
+    def next_event(self, *, counts: bool = True) -> tuple[int, int]:
+        """Where an ephemeral event stands: the group's last position, and the how-manieth after it.
+
+        One that does not count shares the number of the one before: there
+        are 255 between two positions, and older clients drop what comes after.
+        """
+        self._events += counts
         return self._newest, self._events
 
     def __len__(self) -> int:

@@ -157,3 +157,11 @@ def test_a_late_change_of_another_item_does_not_set_events_back():
     group.apply(item_set(8, "b"))
 
     assert group.next_event() == (9, 2)
+
+
+def test_an_event_that_does_not_count_shares_the_number_of_the_one_before():
+    group = group_of(position=7)
+
+    numbers = [group.next_event(counts=counts) for counts in (True, False, False, True)]
+
+    assert numbers == [(7, 1), (7, 1), (7, 1), (7, 2)]
