@@ -10,11 +10,15 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Iterator
 
 from tests.benchmarks.targets import join_message
 
 STALLED_SECONDS = 3.0
 """A server that delivers nothing for so long has lost what is missing."""
+
+_TEXT = 0x81
+"""First byte of a text frame that is a whole message."""
 
 _MARK = b"@@"
 _STAMP_BYTES = 2 + 20 + 1 + 8
@@ -111,9 +115,10 @@ class Socket(asyncio.BufferedProtocol):
             self._is_upgraded, self._opening = True, rest
             self.transport.write(client_frame(join_message(self._group)))
         # Nobody writes before all have joined, so nothing behind the sync is a change.
-        while (end_of_frame := frame_length(self._opening)) is not None:
-            frame, self._opening = self._opening[:end_of_frame], self._opening[end_of_frame:]
-            if b'"sync"' in frame:
+        while (frame := frame_bounds(self._opening)) is not None:
+            payload, next_frame = frame
+            message, self._opening = self._opening[payload:next_frame], self._opening[next_frame:]
+            if b'"sync"' in message:
                 self.joined.set_result(None)
                 return
 
@@ -148,6 +153,30 @@ class TimingSocket(Socket):
             self._tally.add(found)
 
 
+class RecordingSocket(Socket):
+    """One client that keeps all it gets, to be looked at when nothing is measured any more."""
+
+    def __init__(self, group: str, tally: Tally) -> None:
+        super().__init__(group, tally)
+        self.reads: list[tuple[int, bytes]] = []
+        """When each read was made, in nanoseconds of CLOCK_MONOTONIC, and its bytes."""
+
+    def frames(self) -> Iterator[tuple[int, bytes]]:
+        """Every text frame: when its last byte was read, and its payload."""
+        rest = b""
+        for read_ns, read in self.reads:
+            received, start = rest + read, 0
+            while (frame := frame_bounds(received, start)) is not None:
+                payload, end = frame
+                if received[start] == _TEXT:
+                    yield read_ns, received[payload:end]
+                start = end
+            rest = received[start:]
+
+    def _take(self, nbytes: int) -> None:
+        self.reads.append((time.monotonic_ns(), bytes(_incoming[:nbytes])))
+
+
 def client_frame(message: bytes) -> bytes:
     """A masked text frame. The mask is zero, which is legal and leaves the message as it is."""
     length = len(message)
@@ -155,15 +184,12 @@ def client_frame(message: bytes) -> bytes:
     return head + bytes(4) + message
 
 
-def frame_length(received: bytes) -> int | None:
-    """How long the server frame at the beginning is, head and all; None while it is not complete."""
-    if len(received) < 10:
+def frame_bounds(received: bytes, start: int = 0) -> tuple[int, int] | None:
+    """Where the payload of the server frame at `start` begins and ends; None while it is not complete."""
+    if len(received) < start + 2:
         return None
-    match received[1]:
-        case 126:
-            length = 4 + int.from_bytes(received[2:4])
-        case 127:
-            length = 10 + int.from_bytes(received[2:10])
-        case short:
-            length = 2 + short
-    return length if length <= len(received) else None
+    payload, length = start + 2, received[start + 1]
+    if length >= 126:
+        extended = 2 if length == 126 else 8
+        payload, length = payload + extended, int.from_bytes(received[payload : payload + extended])
+    return (payload, payload + length) if payload + length <= len(received) else None

@@ -1,8 +1,9 @@
-"""Server processes: starting and stopping them, and what they cost. Linux only: that is read from /proc."""
+"""Processes: starting and stopping them, and what they cost. Linux only: that is read from /proc."""
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -13,6 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 ROOT = Path(__file__).parents[2]
 """The repository. Every process runs here, so that `python -m tests.benchmarks.…` finds itself."""
@@ -89,12 +93,79 @@ def running(name: str, command: Sequence[str], directory: Path) -> Iterator[Proc
         yield Process(name, popen, log)
     finally:
         popen.terminate()
-        try:
-            popen.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            # The session is ours, so its group holds nothing but this server and its children.
-            os.killpg(popen.pid, signal.SIGKILL)
-            popen.wait()
+        _wait_for(popen)
+
+
+def _wait_for(popen: subprocess.Popen[bytes]) -> None:
+    try:
+        popen.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        # The session is ours, so its group holds nothing but this process and its children.
+        os.killpg(popen.pid, signal.SIGKILL)
+        popen.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A process that is told what to do and answers: one line of JSON each. It ends when its input does."""
+
+    name: str
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    def tell(self, order: object) -> None:
+        assert self.popen.stdin is not None  # It is a pipe: see `working`.
+        # One that has ended cannot read; `answer` says why.
+        with suppress(BrokenPipeError):
+            self.popen.stdin.write(orjson.dumps(order) + b"\n")
+            self.popen.stdin.flush()
+
+    def answer(self, seconds: float) -> Any:
+        """Its next line.
+
+        Raises:
+            ServerFailed: It ended, or said nothing for so long.
+        """
+        assert self.popen.stdout is not None
+        if not select.select([self.popen.stdout], [], [], seconds)[0]:
+            raise ServerFailed(f"{self.name} was not done in {seconds:.0f} s")
+        line = self.popen.stdout.readline()
+        if not line:
+            _wait_for(self.popen)
+            status = self.popen.returncode
+            raise ServerFailed(f"{self.name} ended with status {status}: {last_line(self.log)}")
+        return orjson.loads(line)
+
+
+@contextmanager
+def working(name: str, arguments: Sequence[str], directory: Path) -> Iterator[Worker]:
+    """`python -m tests.benchmarks.<arguments>` for the length of the block, unbuffered on its side."""
+    module, *rest = arguments
+    log = directory / f"{name}.log"
+    with log.open("wb") as errors:
+        popen = subprocess.Popen(
+            [sys.executable, "-u", "-m", f"tests.benchmarks.{module}", *rest],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+    try:
+        yield Worker(name, popen, log)
+    finally:
+        assert popen.stdin is not None
+        assert popen.stdout is not None
+        with suppress(BrokenPipeError):
+            popen.stdin.close()
+        _wait_for(popen)
+        popen.stdout.close()
+
+
+def answered(name: str, arguments: Sequence[str], directory: Path, seconds: float) -> Any:
+    """What a worker answers that has nothing to be told but its arguments. Raises: As `Worker.answer`."""
+    with working(name, arguments, directory) as worker:
+        return worker.answer(seconds)
 
 
 def last_line(log: Path) -> str:

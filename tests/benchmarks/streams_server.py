@@ -1,12 +1,14 @@
-"""Our servers as processes of their own: `nats STORE` and `gateway NATS_URL PORT`."""
+"""Our servers as processes of their own: `nats STORE [always]` and `gateway NATS_URL PORT`."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 import sys
 from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
 
 import uvloop
 
@@ -19,9 +21,18 @@ from streams.jetstream.feed import JetStreamFeed
 from streams.keys import Namespace
 
 
-async def nats(store: Path) -> None:
-    """The embedded NATS server. Prints `ready URL` when it can be used."""
-    async with embedded(store) as server:
+async def nats(store: Path, *, is_always_synced: bool = False) -> None:
+    """The embedded NATS server. Prints `ready URL` when it can be used.
+
+    Synced always, an acknowledged write is on the disk; else within two minutes.
+    """
+    # A second `jetstream` block takes the place of the first one, so it says again where the store is.
+    always = f"jetstream {{ store_dir: {json.dumps(str(store))}, sync_interval: always }}"
+    async with embedded(store, settings=always if is_always_synced else "") as server:
+        # Never over the environment's proxy.
+        with build_opener(ProxyHandler({})).open(f"{server.monitoring_url}/jsz", timeout=5) as answer:
+            found = json.load(answer)["config"].get("sync_always", False)
+        assert found == is_always_synced, f"the server says sync_always={found}"
         print("ready", server.url, flush=True)
         await stop_requested()
 
@@ -54,7 +65,11 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["nats", store]:
             uvloop.run(nats(Path(store)))
+        case ["nats", store, "always"]:
+            uvloop.run(nats(Path(store), is_always_synced=True))
         case ["gateway", nats_url, port]:
             uvloop.run(gateway(nats_url, int(port)))
         case _:
-            sys.exit("usage: python -m tests.benchmarks.streams_server nats STORE | gateway NATS_URL PORT")
+            sys.exit(
+                "usage: python -m tests.benchmarks.streams_server nats STORE [always] | gateway NATS_URL PORT"
+            )
