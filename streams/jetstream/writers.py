@@ -36,16 +36,19 @@ class Writers:
     others: tuple[Last, ...] = ()
     """The last ones of other processes, the latest first."""
 
+    def last(self) -> tuple[Last, ...]:
+        """The last write of every process that is known of, the latest first."""
+        return self.others if self.newest is None else (self.newest, *self.others)
+
     def revision_of(self, operation: str) -> int | None:
-        known = self.others if self.newest is None else (self.newest, *self.others)
-        return next((revision for name, revision in known if name == operation), None)
+        return next((revision for name, revision in self.last() if name == operation), None)
 
     def before(self, operation: str) -> tuple[int, tuple[Last, ...]]:
         """`since` and `others` of a record that `operation` puts over this one."""
         process = process_of(operation)
         if self.newest is None or (not self.others and process_of(self.newest[0]) == process):
             return self.since, self.others
-        others = [last for last in (self.newest, *self.others) if process_of(last[0]) != process]
+        others = [last for last in self.last() if process_of(last[0]) != process]
         since = max([self.since, *(revision for _, revision in others[MAX_WRITERS:])])
         return since, tuple(others[:MAX_WRITERS])
 

@@ -175,8 +175,8 @@ class Writing:
                     await asyncio.sleep(min(MAX_PAUSE_SECONDS, seconds))
             # What is remembered or guessed proves nothing by itself.
             known, is_sure = await self._look(address), True
-            if known.writers.newest is not None:
-                rivals.add(process_of(known.writers.newest[0]))
+            rivals.update(process_of(operation) for operation, _ in known.writers.last())
+            rivals.discard(self._process)
 
     async def _found(self, address: Address, leader: Wish) -> tuple[Known, bool]:
         """What the key holds, as far as it is known, and whether that is sure."""

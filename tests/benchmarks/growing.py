@@ -32,6 +32,7 @@ OVERTIME_SECONDS = 30.0
 """So much longer than planned may the writers, and the watcher, take."""
 
 FRAGMENT_LENGTH = 10
+TICK_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def measure(servers: Servers, directory: Path, writers: int, seconds: float) -> 
         "writers": float(writers),
         "answer_kb": appended * FRAGMENT_LENGTH / writers / 1e3,
         "per_second": appended / written["seconds"],
-        "late_p99_ms": written["late_p99_ms"],
+        **{name: written[name] for name in ("late_p99_ms", "stopped_ms")},
         **{name: seen[name] for name in ("p50_ms", "p99_ms", "longest_ms", "unusable")},
         "lost": float(appended - seen["drafts"]),
         "stored": stored / writers,
@@ -106,7 +107,7 @@ async def _stored(task: Task) -> int:
 async def write(task: Task) -> dict[str, Any]:
     """Write all answers at once; then read them with a store of its own."""
     bench = streams.Stream(STREAM, dict)
-    texts, late = dict[str, list[str]](), list[float]()
+    texts, late, stops = dict[str, list[str]](), list[float](), [0.0]
 
     async def answer(number: int, start: float) -> None:
         item_id = f"answer-{number}"
@@ -119,7 +120,15 @@ async def write(task: Task) -> dict[str, Any]:
                 parts.append(fragment(task.zero_ns))
                 await writer.append("text", parts[-1])
 
+    async def tick() -> None:
+        # Tells a process that gets no time, or is busy, from appends that wait for NATS.
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(TICK_SECONDS)
+            stops.append(time.monotonic() - before - TICK_SECONDS)
+
     async with streams.connected(task.nats_url):
+        ticking = asyncio.create_task(tick(), name="tick")
         print('"ready"', flush=True)
         await asyncio.to_thread(sys.stdin.readline)
         cpu, began = time.process_time(), time.monotonic()
@@ -127,6 +136,7 @@ async def write(task: Task) -> dict[str, Any]:
             for number in range(task.writers):
                 answers.create_task(answer(number, began), name=f"answer {number}")
         cpu, seconds = time.process_time() - cpu, time.monotonic() - began
+        ticking.cancel()
     async with streams.connected(task.nats_url):
         stored = {}
         for number in range(task.writers):
@@ -139,6 +149,7 @@ async def write(task: Task) -> dict[str, Any]:
         "seconds": seconds,
         "cpu_seconds": cpu,
         "late_p99_ms": quantile(sorted(late), 0.99) * 1e3,
+        "stopped_ms": max(stops) * 1e3,
     }
 
 

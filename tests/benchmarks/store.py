@@ -147,6 +147,7 @@ SECTIONS = [
             Row("KB of a whole answer", "growing/answer_kb", ".0f"),
             Row("appends per second", "growing/per_second", ",.0f"),
             Row("  behind schedule ms, p99", "growing/late_p99_ms", ".1f"),
+            Row("  process stopped ms, longest", "growing/stopped_ms", ".0f"),
             Row("append → client ms, p50", "growing/p50_ms", ".2f"),
             Row("append → client ms, p99", "growing/p99_ms", ".1f", goal=Goal("≤ 100", most=100)),
             Row("  longest", "growing/longest_ms", ".1f"),
