@@ -140,6 +140,7 @@ class ItemWriter(Generic[ItemT]):
         """
         self._check()
         op = ops.set(path, value)
+        self._json(value)
         self._item = apply(self._whole(self._item), [op])
         for written in (self._growing, self._set):
             for inside in [inside for inside in written if inside[: len(op.path)] == op.path]:
@@ -241,9 +242,12 @@ class ItemWriter(Generic[ItemT]):
 
     def _text(self, draft: _Draft) -> bytes:
         op = draft.op
+        data = {"rev": self.revision, "path": op.path, "at": draft.at, draft.kind: op.value}
+        return self._json({"type": DRAFT, "data": data})
+
+    def _json(self, value: Any) -> bytes:
         try:
-            data = {"rev": self.revision, "path": op.path, "at": draft.at, draft.kind: op.value}
-            return orjson.dumps({"type": DRAFT, "data": data})
+            return orjson.dumps(value)
         except TypeError as error:
             raise ItemRefused(self.address, f"it cannot become JSON: {error}") from error
 

@@ -243,6 +243,8 @@ async def test_an_append_that_does_not_fit_changes_nothing(store: Store):
                 await writer.append("text", 3)
             with pytest.raises(ItemRefused, match="cannot become JSON"):
                 await writer.append("text", "\ud800")
+            with pytest.raises(ItemRefused, match="cannot become JSON"):
+                await writer.set("state", object())
             await writer.append("text", "b")
 
         assert await answers.get("inbox", "1") == Answer(text="ab")
