@@ -22,10 +22,15 @@ Change: TypeAlias = Function[ItemT] | Sequence[Op | Mapping[str, Any]]
 """What `update` takes: a function from the item to the new one, or a list of operations."""
 
 
-def to_value(
-    address: Address, value: bytes | None, *, if_absent: bool = False, if_revision: int | None = None
+def to_value(value: bytes | None) -> Decide:
+    """`value`, whatever there is; None for no item."""
+    return lambda _: value
+
+
+def where(
+    address: Address, decide: Decide, *, if_absent: bool = False, if_revision: int | None = None
 ) -> Decide:
-    """`value`, whatever there is, or where that is what the conditions say.
+    """What `decide` says, where the item is what the conditions say.
 
     Raises:
         ItemRefused: The conditions cannot be.
@@ -34,14 +39,16 @@ def to_value(
         raise ItemRefused(address, "`if_absent` and `if_revision` exclude each other")
     if if_revision is not None and (isinstance(if_revision, bool) or not isinstance(if_revision, int)):
         raise ItemRefused(address, f"if_revision={if_revision!r} is not a revision, which is a whole number")
+    if not if_absent and if_revision is None:
+        return decide
 
-    def decide(old: Present | None) -> bytes | None:
+    def decide_there(old: Present | None) -> bytes | Unchanged | None:
         if if_absent and old is not None:
             raise PreconditionFailed(address, "is there already; nothing was written")
         _check_revision(address, old, if_revision)
-        return value
+        return decide(old)
 
-    return decide
+    return decide_there
 
 
 def by_function(codec: ItemCodec[ItemT], address: Address, change: Function[ItemT]) -> Decide:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticInvalidForJsonSchema, TypeAdapter, ValidationError
 
 from streams.errors import DefinitionRefused, ItemDoesNotFit, ItemRefused
 from streams.keys import Address
@@ -49,6 +49,10 @@ class ItemCodec(Protocol[ItemT]):
         """
         ...
 
+    def json_schema(self) -> dict[str, Any]:
+        """What may be written, as a JSON Schema."""
+        ...
+
 
 def codec_for(item: Any, schema: Mapping[str, Any] | None) -> ItemCodec[Any]:
     """The codec for a model, or for `dict` with or without a JSON Schema.
@@ -57,7 +61,7 @@ def codec_for(item: Any, schema: Mapping[str, Any] | None) -> ItemCodec[Any]:
         DefinitionRefused: `item` is nothing that items could be.
     """
     if item is dict:
-        return _Dicts(_checker(schema))
+        return _Dicts(schema)
     if schema is not None:
         raise DefinitionRefused("a JSON Schema goes with `dict`; a model has a schema of its own")
     if not isinstance(item, type):
@@ -99,10 +103,20 @@ class _Models(Generic[ItemT]):
         except ValidationError as error:
             raise ItemDoesNotFit(address, *_reasons(error)) from error
 
+    def json_schema(self) -> dict[str, Any]:
+        try:
+            return self._adapter.json_schema()
+        except PydanticInvalidForJsonSchema:
+            # A type with checks of its own in Python need not have a schema.
+            return {"type": "object"}
+
 
 class _Dicts:
-    def __init__(self, check: Any) -> None:
-        self._check = check
+    def __init__(self, schema: Mapping[str, Any] | None) -> None:
+        self._check, self._schema = _checker(schema), schema
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "object"} if self._schema is None else dict(self._schema)
 
     def encode(self, address: Address, item: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
         if not isinstance(item, Mapping):

@@ -14,16 +14,16 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar, overload
 
 from streams.channels import Channel, addressed, event_text
-from streams.decisions import Change, by_function, by_ops, to_value
+from streams.decisions import Change, by_function, by_ops, to_value, where
 from streams.errors import (
     DefinitionRefused,
     ItemDoesNotFit,
     ItemRefused,
-    PreconditionFailed,
     StoreNotBound,
 )
 from streams.items import ItemCodec, codec_for
 from streams.keys import Address, address_of, checked_name, checked_stream_name
+from streams.paging import page
 from streams.results import Entry, StreamDeleteResult, StreamSetResult, StreamUpdateResult
 from streams.store import Lifetime, Store, bound_store, wrong_ttl
 from streams.writer import ItemWriter, writing
@@ -71,6 +71,15 @@ class Stream(Generic[ItemT]):
     def __repr__(self) -> str:
         return f"<Stream {self.name!r}>"
 
+    @property
+    def ttl(self) -> float | None:
+        """How many seconds an item lives where nothing else is said; None: for ever."""
+        return None if math.isinf(self._ttl) else self._ttl
+
+    def json_schema(self) -> dict[str, Any]:
+        """What an item may be, as a JSON Schema (2020-12)."""
+        return self._codec.json_schema()
+
     async def get(self, group: str, item_id: str) -> ItemT | None:
         """One item, or None when there is none.
 
@@ -114,17 +123,8 @@ class Stream(Generic[ItemT]):
             PreconditionFailed: There is no item `before`.
             ValueError: `last` is not a positive whole number.
         """
-        if last is not None and (not isinstance(last, int) or isinstance(last, bool) or last < 1):
-            raise ValueError(f"last={last!r} is not a positive whole number")
         items = await self._store().get_group(self.name, checked_name("group", group))
-        if before is not None:
-            address = address_of(self.name, group, before)
-            end = next((index for index, item in enumerate(items) if item.id == before), None)
-            if end is None:
-                raise PreconditionFailed(address, "is not there, so nothing is known of what came before it")
-            items = items[:end]
-        if last is not None:
-            items = items[-last:]
+        items = page(self.name, group, items, last=last, before=before)
         return [self._codec.decode(Address(self.name, group, item.id), item.value) for item in items]
 
     async def list_groups(self) -> list[str]:
@@ -169,14 +169,22 @@ class Stream(Generic[ItemT]):
 
         written = await self._store().write(
             address,
-            to_value(address, value, if_absent=if_absent, if_revision=if_revision),
+            where(address, to_value(value), if_absent=if_absent, if_revision=if_revision),
             lifetime=self._lifetime(self._ttl if ttl is None else ttl),
             is_blind=if_revision is None,
         )
         assert written.revision is not None, "a set always writes"
         return StreamSetResult(stored, self._old(address, written.old), written.revision, address)
 
-    async def update(self, group: str, item_id: str, change: Change[ItemT]) -> StreamUpdateResult[ItemT]:
+    async def update(
+        self,
+        group: str,
+        item_id: str,
+        change: Change[ItemT],
+        *,
+        if_absent: bool = False,
+        if_revision: int | None = None,
+    ) -> StreamUpdateResult[ItemT]:
         """Change one item, with nobody else's write in between.
 
         `change` is a list of operations (`streams.ops`, or the same as
@@ -185,7 +193,8 @@ class Stream(Generic[ItemT]):
         new one. It may be called again with a newer item, so it should do
         nothing but return the result; None for a missing item writes nothing.
         What it raises reaches the caller, and nothing is written. An item
-        keeps the time that it has left to live.
+        keeps the time that it has left to live. `if_absent` and
+        `if_revision` are those of `set`.
 
         Raises: What `set` does, and
             OpRefused: An operation does not fit; nothing was written.
@@ -197,6 +206,7 @@ class Stream(Generic[ItemT]):
             if callable(change)
             else by_ops(self._codec, address, change)
         )
+        decide = where(address, decide, if_absent=if_absent, if_revision=if_revision)
         lifetime = self._lifetime(self._ttl, is_kept=True)
         written = await self._store().write(address, decide, lifetime=lifetime)
         return StreamUpdateResult(
@@ -249,7 +259,7 @@ class Stream(Generic[ItemT]):
         Raises: What `set` does, but for `ItemRefused`.
         """
         address = address_of(self.name, group, item_id)
-        decide = to_value(address, None, if_revision=if_revision)
+        decide = where(address, to_value(None), if_revision=if_revision)
         written = await self._store().write(address, decide)
         return StreamDeleteResult(self._old(address, written.old), address)
 

@@ -1,7 +1,4 @@
-"""One handler as a FastAPI path operation: its context, and its errors as answers.
-
-The only place where HTTP statuses are chosen.
-"""
+"""One handler as a FastAPI path operation: its context, and its errors as answers."""
 
 from __future__ import annotations
 
@@ -16,39 +13,17 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.responses import JSONResponse
 
+from streams.answers import INTERNAL_ERROR, Answer, answer_to
 from streams.context import Context, StreamsByName
-from streams.errors import (
-    Contention,
-    DefinitionRefused,
-    EventRefused,
-    HttpError,
-    InvalidName,
-    ItemDoesNotFit,
-    ItemRefused,
-    OpRefused,
-    OutcomeUnknown,
-    PreconditionFailed,
-    StoreUnavailable,
-    StreamsError,
-)
+from streams.errors import DefinitionRefused, HttpError, UnknownStream
 from streams.step import Step
 
 log = logging.getLogger(__name__)
 
-_STATUSES: dict[type[StreamsError], int] = {
-    InvalidName: 422,
-    ItemRefused: 422,
-    EventRefused: 422,
-    OpRefused: 422,
-    Contention: 409,
-    PreconditionFailed: 412,
-    StoreUnavailable: 503,
-    OutcomeUnknown: 503,
-    ItemDoesNotFit: 500,
-}
-
 # Keyword parameters may stand in any order: one with a default before one without.
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+_FAULT = Answer(500, INTERNAL_ERROR, "Internal Server Error")
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -92,20 +67,11 @@ async def answer_error(request: Request, error: Exception) -> JSONResponse:
     """What a caller is told of an error of ours: a status and a sentence, never an inside."""
     if isinstance(error, HttpError):
         return JSONResponse(error.body, error.status)
-    status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 500)
-    if status >= 500:
+    # A step that asks for a stream that is not there is wrong itself; who called it is not.
+    answer = _FAULT if isinstance(error, UnknownStream) else answer_to(error)
+    if answer.status >= 500:
         log.error("%s path=%s", error, request.url.path)
-    headers = {"Retry-After": "1"} if status == 503 else None
-    return JSONResponse({"error": _sentence(error, status)}, status, headers)
-
-
-def _sentence(error: Exception, status: int) -> str:
-    if status == 500:
-        return "Internal Server Error"
-    if isinstance(error, StoreUnavailable):
-        # Its own text says where our NATS is.
-        return "the streams cannot be reached at present; nothing was written, try again"
-    return str(error)
+    return JSONResponse(answer.body, answer.status, answer.headers)
 
 
 def _is_context(hint: Any) -> bool:

@@ -203,7 +203,10 @@ async def test_what_is_our_own_mistake_is_not_shown(serving: Callable[..., Clien
     async with serving(handler) as client:
         answer = await client.post("/notes/a")
 
-    assert (answer.status_code, answer.json()) == (500, {"error": "Internal Server Error"})
+    assert (answer.status_code, answer.json()) == (
+        500,
+        {"error": "Internal Server Error", "code": "INTERNAL_ERROR"},
+    )
 
 
 async def test_a_replaced_item_that_no_longer_fits_does_not_fail_the_write(
