@@ -62,11 +62,6 @@ class EventSent:
     event: bytes
     """`{"type": ..., "data": ...}` as JSON text."""
 
-    @property
-    def is_own(self) -> bool:
-        """Whether it is the library's own: its type begins with `$`, as nobody else's may."""
-        return self.event.startswith(b'{"type":"$')
-
 
 Stored: TypeAlias = ItemSet | ItemDeleted
 Change: TypeAlias = ItemSet | ItemDeleted | EventSent

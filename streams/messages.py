@@ -8,8 +8,12 @@ Fields they do not know are added beside theirs: `rev` (the item's revision),
 Motia's clients order frames by `timestamp` alone. It is computed from
 positions, never read from a clock, so every gateway gives the same one to
 the same change, and it rises with every write: `base + position / 16` ms.
-Events come between two positions, in steps of 2^-12 ms, the finest that a
-double can hold there.
+
+Events have none, since no two gateways could agree on it: what a gateway
+stamps would hide what the next one sends. Motia's clients take a frame
+without a timestamp as it comes, and after it whatever comes next, which is
+never older: an item goes back on no socket, and no `sync` is behind what
+another gateway has sent.
 """
 
 from __future__ import annotations
@@ -32,9 +36,6 @@ CLOSE_TOO_SLOW = 4408
 
 MAX_MESSAGE_BYTES = 64 * 1024
 """Longest message taken from a client."""
-
-EVENTS_PER_POSITION = 255
-"""Events that get a timestamp of their own between two positions: 2^-12 ms steps in 1/16 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +131,13 @@ def _text(fields: dict[str, Any], name: str) -> str:
     return text
 
 
-def timestamp(base_ms: float, position: int, events: int = 0) -> float:
+def timestamp(base_ms: float, position: int) -> float:
     """The order of a frame for Motia's clients. See the top of this module.
 
     Exact in a double as long as `base_ms` is a whole number and positions
-    stay below 7 * 10^12. `events` counts what was sent since `position`.
+    stay below 7 * 10^12.
     """
-    return base_ms + position / 16 + min(events, EVENTS_PER_POSITION) / 4096
+    return base_ms + position / 16
 
 
 class Envelope:
@@ -181,23 +182,23 @@ class Envelope:
             % (_number(timestamp), self._names, orjson.dumps(item_id), rev, orjson.dumps(at), item or b"null")
         )  # fmt: skip
 
-    def event(self, item_id: str | None, event: bytes, *, timestamp: float) -> bytes:
+    def event(self, item_id: str | None, event: bytes) -> bytes:
         """An ephemeral event; `event` is `{"type": ..., "data": ...}` as JSON text."""
         return (
-            b'{"type":"stream","timestamp":%s%s%s,"event":{"type":"event","event":%s}}'
-            % (_number(timestamp), self._names, orjson.dumps(item_id), event)
+            b'{"type":"stream"%s%s,"event":{"type":"event","event":%s}}'
+            % (self._names, orjson.dumps(item_id), event)
         )  # fmt: skip
 
     def refused(self, item_id: str | None, code: str, sentence: str) -> list[bytes]:
         """Why a join did not happen, in the two forms that clients know.
 
         The first can be heard by an application (`onEvent('error')`), the
-        second is what the newest clients expect. The timestamps rise, and
-        lie before anything that the room could get later.
+        second is what the newest clients expect. Its timestamp lies before
+        anything that the room could get later.
         """
         error = orjson.dumps({"type": "error", "data": {"code": code, "message": sentence}})
         unauthorized = (
-            b'{"type":"stream","timestamp":2%s%s,"event":{"type":"unauthorized","code":%s,"message":%s}}'
+            b'{"type":"stream","timestamp":1%s%s,"event":{"type":"unauthorized","code":%s,"message":%s}}'
             % (
                 self._names,
                 orjson.dumps(item_id),
@@ -205,7 +206,7 @@ class Envelope:
                 orjson.dumps(sentence),
             )
         )
-        return [self.event(item_id, error, timestamp=1), unauthorized]
+        return [self.event(item_id, error), unauthorized]
 
 
 def bad_message(sentence: str) -> bytes:

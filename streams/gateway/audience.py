@@ -142,12 +142,8 @@ class Audience:
             self._wait(change.id, frame)
 
     def _tell(self, event: EventSent) -> None:
-        if not (self._everyone or self._by_item):
-            return
-        # Only clients of our own follow drafts, and these do not go by timestamps.
-        position, count = self.follower.group.next_event(counts=not event.is_own)
-        ts = timestamp(self._position().epoch.base_ms, position, count)
-        self._wait(event.id, self._envelope.event(event.id, event.event, timestamp=ts))
+        if self._everyone or self._by_item:
+            self._wait(event.id, self._envelope.event(event.id, event.event))
 
     def _wait(self, item_id: str | None, frame: bytes) -> None:
         if not self._pending:

@@ -43,8 +43,6 @@ class Group:
         self._gone: dict[str, int] = {}
         self._epoch: Epoch | None = None
         self._position = 0
-        self._newest = 0
-        self._events = 0
 
     @property
     def position(self) -> Position | None:
@@ -57,8 +55,6 @@ class Group:
         known = self._gone.get(change.id, 0) if held is None else held.revision
         if change.revision <= known or change.revision <= self._position:
             return None
-        if change.revision > self._newest:
-            self._newest, self._events = change.revision, 0
         match change:
             case ItemSet():
                 value = with_id(change.id, change.value)
@@ -105,15 +101,6 @@ class Group:
     def item(self, item_id: str) -> ItemSet | None:
         return self._items.get(item_id)
 
-    def next_event(self, *, counts: bool = True) -> tuple[int, int]:
-        """Where an ephemeral event stands: the group's last position, and the how-manieth after it.
-
-        One that does not count shares the number of the one before: there
-        are 255 between two positions, and older clients drop what comes after.
-        """
-        self._events += counts
-        return self._newest, self._events
-
     def __len__(self) -> int:
         return len(self._items)
 
@@ -122,5 +109,3 @@ class Group:
         if position.revision > self._position:
             self._position = position.revision
             self._gone = {id: revision for id, revision in self._gone.items() if revision > self._position}
-        if self._position > self._newest:
-            self._newest, self._events = self._position, 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streams.changes import ItemSet
-from tests.core.changes_made import delta, group_of, ids, item_deleted, item_set, shown
+from tests.core.changes_made import group_of, ids, item_deleted, item_set, shown
 
 
 def test_a_first_write_is_a_create():
@@ -121,47 +121,3 @@ def test_one_item_is_found_by_its_id():
 
     assert group.item("a") == item_set(1)
     assert group.item("b") is None
-
-
-# Where ephemeral events stand.
-
-
-def test_events_are_counted_from_the_last_position():
-    group = group_of(position=7)
-
-    assert [group.next_event(), group.next_event()] == [(7, 1), (7, 2)]
-
-
-def test_events_are_counted_anew_after_every_change():
-    group = group_of(position=7)
-    group.next_event()
-
-    group.apply(item_set(9))
-
-    assert group.next_event() == (9, 1)
-
-
-def test_events_are_counted_anew_after_a_read_that_went_further():
-    group = group_of(item_set(9), position=7)
-    group.next_event()
-
-    group.catch_up(delta(12))
-
-    assert group.next_event() == (12, 1)
-
-
-def test_a_late_change_of_another_item_does_not_set_events_back():
-    group = group_of(item_set(9, "a"), position=7)
-    group.next_event()
-
-    group.apply(item_set(8, "b"))
-
-    assert group.next_event() == (9, 2)
-
-
-def test_an_event_that_does_not_count_shares_the_number_of_the_one_before():
-    group = group_of(position=7)
-
-    numbers = [group.next_event(counts=counts) for counts in (True, False, False, True)]
-
-    assert numbers == [(7, 1), (7, 1), (7, 1), (7, 2)]

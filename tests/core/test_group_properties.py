@@ -144,16 +144,3 @@ def test_what_is_shown_of_an_item_never_goes_back(arrived):
         for seen in take(group, bucket, arrival):
             assert seen.revision > newest[seen.id]
             newest[seen.id] = seen.revision
-
-
-@given(arrivals())
-def test_events_never_stand_before_what_was_shown_or_told_already(arrived):
-    bucket, order = arrived
-    group, last = Group(), (0, 0)
-
-    for arrival in order:
-        seen = take(group, bucket, arrival)
-        event = group.next_event()
-
-        assert event > max([last, *((change.revision, 0) for change in seen)])
-        last = event

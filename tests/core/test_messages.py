@@ -10,7 +10,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.messages import (
-    EVENTS_PER_POSITION,
     PONG,
     BadMessage,
     BadRoom,
@@ -39,10 +38,6 @@ def message(kind: object, **data: object) -> str:
 def a_join(**changed: object) -> str:
     fields = {"streamName": "todo", "groupId": "inbox", "subscriptionId": "s1"}
     return message("join", **(fields | changed))
-
-
-def exact_timestamp(base: int, position: int, events: int = 0) -> Fraction:
-    return base + Fraction(position, 16) + Fraction(min(events, EVENTS_PER_POSITION), 4096)
 
 
 def test_a_join_asks_for_a_group():
@@ -192,9 +187,9 @@ def test_a_room_is_printed_as_a_path():
     assert str(Room("todo", "inbox", "42")) == "todo/inbox/42"
 
 
-@given(bases, positions, st.integers(0, 10_000))
-def test_timestamps_are_exact(base, position, events):
-    assert Fraction(timestamp(base, position, events)) == exact_timestamp(base, position, events)
+@given(bases, positions)
+def test_timestamps_are_exact(base, position):
+    assert Fraction(timestamp(base, position)) == base + Fraction(position, 16)
 
 
 @given(bases, positions, st.integers(1, 10**6))
@@ -203,23 +198,11 @@ def test_timestamps_rise_with_every_position(base, position, step):
     assert timestamp(base, position) < timestamp(base, position + step)
 
 
-@given(bases, positions, st.integers(0, EVENTS_PER_POSITION - 1))
-def test_timestamps_rise_with_every_event_after_a_position(base, position, events):
-    assert timestamp(base, position, events) < timestamp(base, position, events + 1)
+@given(bases, positions)
+def test_a_timestamp_in_a_frame_reads_back_as_the_same_double(base, position):
+    value = timestamp(base, position)
 
-
-@given(bases, positions, st.integers(0, 10**9))
-@example(BASE, 7, EVENTS_PER_POSITION)
-@example(BASE, 7, EVENTS_PER_POSITION + 1)
-def test_events_never_reach_the_next_position_however_many_there_are(base, position, events):
-    assert timestamp(base, position) <= timestamp(base, position, events) < timestamp(base, position + 1)
-
-
-@given(bases, positions, st.integers(0, EVENTS_PER_POSITION))
-def test_a_timestamp_in_a_frame_reads_back_as_the_same_double(base, position, events):
-    value = timestamp(base, position, events)
-
-    frame = Envelope("todo", "inbox").event(None, b"{}", timestamp=value)
+    frame = Envelope("todo", "inbox").group_sync([], timestamp=value, at="ab.1")
 
     assert json.loads(frame)["timestamp"] == value
     assert b"e+" not in frame
@@ -275,13 +258,11 @@ def test_an_item_sync_of_nothing_is_null():
 
 
 @pytest.mark.parametrize(("item_id", "written"), [(None, b"null"), ("42", b'"42"')])
-def test_an_event_is_about_the_group_or_one_item(item_id, written):
-    frame = Envelope("todo", "inbox").event(
-        item_id, b'{"type":"typing","data":{"by":"Ann"}}', timestamp=timestamp(BASE, 1, 2)
-    )
+def test_an_event_is_about_the_group_or_one_item_and_has_no_timestamp(item_id, written):
+    frame = Envelope("todo", "inbox").event(item_id, b'{"type":"typing","data":{"by":"Ann"}}')
 
     assert frame == (
-        b'{"type":"stream","timestamp":1800000000000.063,"streamName":"todo","groupId":"inbox","id":%s,'
+        b'{"type":"stream","streamName":"todo","groupId":"inbox","id":%s,'
         b'"event":{"type":"event","event":{"type":"typing","data":{"by":"Ann"}}}}' % written
     )
 
@@ -290,12 +271,12 @@ def test_a_refusal_comes_in_both_forms_that_clients_know():
     error, unauthorized = Envelope("todo", "inbox").refused("42", "STREAM_NOT_FOUND", 'no stream "tood"')
 
     assert error == (
-        b'{"type":"stream","timestamp":1,"streamName":"todo","groupId":"inbox","id":"42",'
+        b'{"type":"stream","streamName":"todo","groupId":"inbox","id":"42",'
         b'"event":{"type":"event","event":{"type":"error",'
         b'"data":{"code":"STREAM_NOT_FOUND","message":"no stream \\"tood\\""}}}}'
     )
     assert unauthorized == (
-        b'{"type":"stream","timestamp":2,"streamName":"todo","groupId":"inbox","id":"42",'
+        b'{"type":"stream","timestamp":1,"streamName":"todo","groupId":"inbox","id":"42",'
         b'"event":{"type":"unauthorized","code":"STREAM_NOT_FOUND","message":"no stream \\"tood\\""}}'
     )
 
@@ -307,10 +288,9 @@ def test_a_refusal_of_a_group_has_no_id():
 
 
 def test_a_refusal_is_older_than_anything_that_the_room_could_get_later():
-    frames = Envelope("todo", "inbox").refused(None, "INVALID_NAME", "no")
+    _, unauthorized = Envelope("todo", "inbox").refused(None, "INVALID_NAME", "no")
 
-    error, unauthorized = (json.loads(frame)["timestamp"] for frame in frames)
-    assert error < unauthorized < timestamp(BASE, 0)
+    assert 0 < json.loads(unauthorized)["timestamp"] < timestamp(BASE, 0)
 
 
 @given(texts, texts, texts, texts)
@@ -322,7 +302,7 @@ def test_names_of_any_kind_survive_in_every_frame(stream, group, item_id, senten
     frames = [
         envelope.changed("create", item_id, item, timestamp=BASE, revision=1, time_ms=1),
         envelope.item_sync(item_id, item, timestamp=BASE, at="ab.1", revision=1),
-        envelope.event(item_id, item, timestamp=BASE),
+        envelope.event(item_id, item),
         *envelope.refused(item_id, "INVALID_NAME", sentence),
     ]
 

@@ -60,21 +60,3 @@ async def test_one_who_comes_late_has_the_last_checkpoint_and_follows_from_there
 def position_of(tab: Tab) -> int:
     """What the `sync` is complete to: nothing else was written since the checkpoint."""
     return int(orjson.loads(tab.frames[0])["at"].partition(".")[2])
-
-
-async def test_drafts_leave_room_for_other_events(jetstream: Backend, browser: Browser):
-    """Older clients drop an event without a higher timestamp, and there are 255 between two changes."""
-    tab = await browser.join("todo", "inbox", "1")
-
-    with bound_to(jetstream.store):
-        async with answers.writer("inbox", "1", {"text": ""}, checkpoint=NEVER) as writer:
-            for _ in range(300):
-                await writer.append("text", "x")
-            await answers.send({"groupId": "inbox", "id": "1"}, {"type": "typing"})
-            await answers.send({"groupId": "inbox", "id": "1"}, {"type": "typing"})
-
-            frames = [await tab.next() for _ in range(303)]
-
-    typing = [f["timestamp"] for f in frames if f["event"].get("event", {}).get("type") == "typing"]
-    assert len(typing) == len(set(typing)) == 2
-    assert typing == sorted(typing)

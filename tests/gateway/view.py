@@ -21,7 +21,7 @@ class View:
 
     def take(self, frame: bytes) -> None:
         message = orjson.loads(frame)
-        event, stamp = message["event"], message["timestamp"]
+        event, stamp = message["event"], message.get("timestamp", self._stamp)
         match event["type"]:
             case "sync":
                 data = event["data"]
