@@ -7,12 +7,13 @@ read, because the model may have changed in between.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
 from pydantic import PydanticInvalidForJsonSchema, TypeAdapter, ValidationError
 
+from streams.changes import with_id
 from streams.errors import DefinitionRefused, ItemDoesNotFit, ItemRefused
 from streams.keys import Address
 
@@ -80,18 +81,22 @@ class _Models(Generic[ItemT]):
         try:
             # A mapping is what a client could have sent; an instance may have been changed since it
             # was made, so what counts is whether its JSON text can be read again.
-            checked = self._adapter.validate_python(item) if isinstance(item, Mapping) else item
+            checked = self._read_mapping(address, item) if isinstance(item, Mapping) else item
             value = self._adapter.dump_json(checked, by_alias=True, warnings=False)
         except ValidationError as error:
             raise ItemRefused(address, *_reasons(error)) from error
         except Exception as error:
             # pydantic raises several types for things that are no model or hold what is no JSON.
             raise ItemRefused(address, f"it cannot become JSON: {error}") from error
-        return value, self.accepted(address, value)
+        # What an instance lacks is not made up for it: it is of another model, or was changed.
+        return value, self._checked(address, value, self._adapter.validate_json)
 
     def accepted(self, address: Address, value: bytes) -> ItemT:
+        return self._checked(address, value, lambda text: self._read(address, text))
+
+    def _checked(self, address: Address, value: bytes, read: Callable[[bytes], ItemT]) -> ItemT:
         try:
-            item = self._adapter.validate_json(value)
+            item = read(value)
         except ValidationError as error:
             raise ItemRefused(address, *_reasons(error)) from error
         _check(address, value)
@@ -99,9 +104,26 @@ class _Models(Generic[ItemT]):
 
     def decode(self, address: Address, value: bytes) -> ItemT:
         try:
-            return self._adapter.validate_json(value)
+            return self._read(address, value)
         except ValidationError as error:
             raise ItemDoesNotFit(address, *_reasons(error)) from error
+
+    def _read(self, address: Address, value: bytes) -> ItemT:
+        try:
+            return self._adapter.validate_json(value)
+        except ValidationError as error:
+            if not _wants_an_id(error):
+                raise
+        # As on the wire: an item without an `id` of its own has the one of its key.
+        return self._adapter.validate_json(with_id(address.id, value))
+
+    def _read_mapping(self, address: Address, item: Mapping[str, Any]) -> ItemT:
+        try:
+            return self._adapter.validate_python(item)
+        except ValidationError as error:
+            if not _wants_an_id(error):
+                raise
+        return self._adapter.validate_python({"id": address.id, **item})
 
     def json_schema(self) -> dict[str, Any]:
         try:
@@ -184,6 +206,10 @@ def _depth(value: bytes) -> int:
         elif byte in b"}]":
             level -= 1
     return deepest
+
+
+def _wants_an_id(error: ValidationError) -> bool:
+    return any(found["type"] == "missing" and found["loc"] == ("id",) for found in error.errors())
 
 
 def _reasons(error: ValidationError) -> tuple[str, tuple[str, ...]]:

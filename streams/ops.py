@@ -101,32 +101,32 @@ class Remove:
 Op: TypeAlias = Set | Merge | Increment | Decrement | Append | Remove
 
 
-def set(path: Path, value: Any = None) -> Set:
+def set(path: Path, value: Any = None) -> Op:
     """Put `value` at `path`; missing objects on the way are made."""
     return Set(_path(path), value)
 
 
-def merge(path: Path, value: Mapping[str, Any]) -> Merge:
+def merge(path: Path, value: Mapping[str, Any]) -> Op:
     """Overwrite the keys of the object at `path` that `value` has. `""` is the item itself."""
     return Merge(_path(path), value)
 
 
-def increment(path: Path, by: int = 1) -> Increment:
+def increment(path: Path, by: int = 1) -> Op:
     """Add `by` to the number at `path`."""
     return Increment(_path(path), by)
 
 
-def decrement(path: Path, by: int = 1) -> Decrement:
+def decrement(path: Path, by: int = 1) -> Op:
     """Take `by` from the number at `path`."""
     return Decrement(_path(path), by)
 
 
-def append(path: Path, value: Any) -> Append:
+def append(path: Path, value: Any) -> Op:
     """Add `value` to the array at `path` as one element, or to the text there when it is text."""
     return Append(_path(path), value)
 
 
-def remove(path: Path) -> Remove:
+def remove(path: Path) -> Op:
     """Take out what is at `path`."""
     return Remove(_path(path))
 

@@ -112,6 +112,7 @@ class ItemWriter(Generic[ItemT]):
         """
         self._check()
         op = ops.append(path, value)
+        assert isinstance(op, ops.Append)
         growing = self._growing.get(op.path)
         if growing is not None and growing.is_text and isinstance(value, str):
             draft = _Draft(op, growing.length, "text")

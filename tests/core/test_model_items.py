@@ -153,3 +153,21 @@ def test_an_old_item_that_no_longer_fits_says_which_fields_and_what_to_do():
 
 def test_an_old_item_without_a_field_that_has_a_default_still_fits():
     assert decode(b'{"id":"42","text":"Milk"}', Todo) == Todo(id="42", text="Milk", done=False)
+
+
+@pytest.mark.parametrize("given", [{"text": "x"}, {"id": "42", "text": "x"}])
+def test_a_mapping_without_an_id_has_that_of_its_key(given):
+    value, item = encode(given, Todo)
+
+    assert (item.id, json.loads(value)["id"]) == ("42", "42")
+
+
+def test_a_stored_item_without_an_id_is_read_with_that_of_its_key():
+    assert decode(b'{"text":"x"}', Todo) == Todo(id=ADDRESS.id, text="x")
+
+
+def test_what_else_is_wrong_with_an_item_without_an_id_is_said():
+    refused = refusal({"done": "perhaps"}, Todo)
+
+    assert "id" not in refused.fields
+    assert "text" in refused.fields

@@ -14,6 +14,7 @@ from streams import (
     StreamDeleteResult,
     StreamSetResult,
     StreamUpdateResult,
+    ops,
 )
 from tests.core.todos import Todo, finished, heard, milk
 
@@ -213,3 +214,9 @@ async def test_an_old_item_that_no_longer_fits_is_not_given_to_an_update(store):
 
 def test_a_stream_is_printed_with_its_name():
     assert repr(todo) == "<Stream 'todo'>"
+
+
+async def test_operations_on_nothing_make_an_item_whose_id_is_its_keys():
+    done = await todo.update("inbox", "9", [ops.set("text", "Bread")])
+
+    assert done.new_value == Todo(id="9", text="Bread")
