@@ -13,6 +13,8 @@ from streams.context import Context, context_for
 from streams.errors import (
     BucketNotUsable,
     Contention,
+    CredentialsNotUsable,
+    CredentialsRefused,
     DefinitionRefused,
     DiscoveryFailed,
     EventRefused,
@@ -23,6 +25,8 @@ from streams.errors import (
     OpRefused,
     OutcomeUnknown,
     PreconditionFailed,
+    ServerNotUsable,
+    ServerTooOld,
     StoreNotBound,
     StoreUnavailable,
     StreamsError,
@@ -36,6 +40,7 @@ from streams.stream import Stream
 
 if TYPE_CHECKING:
     from streams.jetstream.binding import connected
+    from streams.jetstream.credentials import Credentials
 
 __all__ = [
     # Declaring
@@ -52,12 +57,15 @@ __all__ = [
     "StreamSetResult",
     "StreamUpdateResult",
     # Outside of handlers
+    "Credentials",
     "bound_to",
     "connected",
     "context_for",
     # Errors
     "BucketNotUsable",
     "Contention",
+    "CredentialsNotUsable",
+    "CredentialsRefused",
     "DefinitionRefused",
     "DiscoveryFailed",
     "EventRefused",
@@ -67,6 +75,8 @@ __all__ = [
     "OpRefused",
     "OutcomeUnknown",
     "PreconditionFailed",
+    "ServerNotUsable",
+    "ServerTooOld",
     "StoreNotBound",
     "StoreUnavailable",
     "StreamsError",
@@ -80,4 +90,8 @@ def __getattr__(name: str) -> Any:
         from streams.jetstream.binding import connected
 
         return connected
+    if name == "Credentials":
+        from streams.jetstream.credentials import Credentials
+
+        return Credentials
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

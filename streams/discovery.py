@@ -14,6 +14,8 @@ import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -53,6 +55,7 @@ def discover(folder: Path) -> Application:
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     importlib.invalidate_caches()
+    _claim_name(folder)
     streams = _streams(_files(folder, "_stream.py"), root, problems)
     steps = _steps(_files(folder, "_step.py"), root, problems)
     if problems:
@@ -88,6 +91,19 @@ def _import_root(folder: Path) -> Path:
     while (root / "__init__.py").exists():
         root = root.parent
     return folder.parent if root == folder else root
+
+
+def _claim_name(folder: Path) -> None:
+    """Let the folder's name mean this folder.
+
+    One without `__init__.py` would lose it to any installed package of that name, wherever it stands on
+    `sys.path`.
+    """
+    if folder.name in sys.modules or (folder / "__init__.py").exists():
+        return
+    spec = ModuleSpec(folder.name, loader=None, is_package=True)
+    spec.submodule_search_locations = [str(folder)]
+    sys.modules[folder.name] = module_from_spec(spec)
 
 
 def _files(folder: Path, suffix: str) -> list[Path]:
@@ -212,7 +228,8 @@ def _module(path: Path, root: Path, problems: list[Problem]) -> ModuleType | Non
         )
         return None
     except (Exception, SystemExit) as error:
-        problems.append(Problem(path, _line_in(path, error), f"{type(error).__name__}: {error}"))
+        message = _hidden_by_another(name, error) or f"{type(error).__name__}: {error}"
+        problems.append(Problem(path, _line_in(path, error), message))
         return None
     if Path(module.__file__ or "").resolve() != path:
         problems.append(
@@ -222,6 +239,15 @@ def _module(path: Path, root: Path, problems: list[Problem]) -> ModuleType | Non
         )
         return None
     return module
+
+
+def _hidden_by_another(name: str, error: BaseException) -> str | None:
+    """What is wrong when a file that is there cannot be found under its name."""
+    if not isinstance(error, ModuleNotFoundError) or not f"{name}.".startswith(f"{error.name}."):
+        return None
+    top = name.partition(".")[0]
+    other = getattr(sys.modules.get(top), "__file__", None) or "a built-in module"
+    return f"another module is called {top!r} ({other}); rename the folder"
 
 
 def _line_in(path: Path, error: BaseException) -> int:

@@ -10,6 +10,10 @@ StreamsError
 ├── StoreNotBound          a stream was used where no store is bound to it
 ├── PreconditionFailed     an item is not what `if_absent`, `if_revision` or `before` say; nothing was written
 ├── StoreUnavailable       NATS cannot be reached; nothing was written
+│   └── ServerNotUsable    NATS answers, and cannot be used as it is
+│       ├── CredentialsRefused  it does not let us in
+│       └── ServerTooOld   it is older than what is supported
+├── CredentialsNotUsable   credentials for NATS are given in a way that cannot work
 ├── Contention             other writers won every time; nothing was written
 ├── OutcomeUnknown         the answer to a write was lost
 ├── BucketNotUsable        a bucket is missing its layout, or has a newer one
@@ -110,6 +114,29 @@ class PreconditionFailed(StreamsError):
 
 class StoreUnavailable(StreamsError):
     """NATS cannot be reached or has no leader. Nothing was written."""
+
+
+class ServerNotUsable(StoreUnavailable):
+    """NATS answers, but cannot be used as it is. Trying again does not help; the sentence says what does."""
+
+
+class CredentialsRefused(ServerNotUsable):
+    """NATS does not let us in."""
+
+
+class ServerTooOld(ServerNotUsable):
+    """NATS is older than the oldest release that has everything we need."""
+
+    def __init__(self, url: str, version: str, oldest: str) -> None:
+        self.url, self.version, self.oldest = url, version, oldest
+        super().__init__(
+            f"NATS at {url} is nats-server {version}, and Streams needs {oldest} or later; "
+            "upgrade it, or name another server"
+        )
+
+
+class CredentialsNotUsable(StreamsError, ValueError):
+    """Credentials for NATS cannot work as they are given: twice, by half, or in a file with none."""
 
 
 class Contention(StreamsError):

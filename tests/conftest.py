@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
+import warnings
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
 
+import docker
 import pytest
 import pytest_asyncio
 
+from streams.dev.nats_container import NatsContainer, contained
 from streams.dev.nats_server import NatsServer, embedded
 from streams.gateway.hub import Hub
 from streams.gateway.server import listening
@@ -46,9 +51,13 @@ class Gateway:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def nats(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsServer]:
-    """One nats-server for the whole run. Tests share it, each in a namespace of its own."""
-    async with embedded(tmp_path_factory.mktemp("nats")) as server:
+async def nats(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsServer | NatsContainer]:
+    """One nats-server for the whole run. Tests share it, each in a namespace of its own.
+
+    With `STREAMS_TEST_NATS=container` it is in a container.
+    """
+    start = contained if os.environ.get("STREAMS_TEST_NATS") == "container" else embedded
+    async with start(tmp_path_factory.mktemp("nats")) as server:
         yield server
 
 
@@ -141,8 +150,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that need Node or Chromium run where these exist.
 
     With `STREAMS_TEST_ALL` they run everywhere, and fail where one is missing.
+    So do those that need a container engine, with `STREAMS_TEST_DOCKER`.
     """
     for item in items:
+        if (
+            item.get_closest_marker("docker")
+            and "STREAMS_TEST_DOCKER" not in os.environ
+            and not _container_engine_answers()
+        ):
+            item.add_marker(pytest.mark.skip(reason="no container engine answers"))
         for program in ("node", "chromium"):
             if (
                 item.get_closest_marker(program)
@@ -150,3 +166,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 and "STREAMS_TEST_ALL" not in os.environ
             ):
                 item.add_marker(pytest.mark.skip(reason=f"{program} is not installed"))
+
+
+@cache
+def _container_engine_answers() -> bool:
+    # The library forgets to close a socket where nobody listens.
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        try:
+            with closing(docker.from_env(timeout=5)) as client:
+                return bool(client.ping())
+        except docker.errors.DockerException:
+            return False
+        finally:
+            gc.collect()

@@ -7,20 +7,36 @@ included (CSWSH). The browser's `Origin` header is the only defence.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from streams.errors import DefinitionRefused
+
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_LOOPBACK_ORIGIN = r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]+)?"
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_LISTED = re.compile(rf"https?://(?:\*\.)?(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::[0-9]+)?")
 
-LOOPBACK_ORIGIN = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
-"""The same rule as `is_loopback_origin`, for a CORS middleware."""
 
+class Origins:
+    """Pages of this machine, on any port, and of the origins that are listed.
 
-def is_loopback_origin(origin: str | None) -> bool:
-    """Whether a page of this machine asks, on any port, or a program that is no browser (None)."""
-    if origin is None:
-        return True
-    parts = _split(origin)
-    return parts is not None and parts[0] in ("http", "https") and parts[1] in _LOOPBACK
+    An origin is what a browser sends: `https://app.example.com`, without a
+    path. `https://*.example.com` stands for every name below it, however deep.
+
+    Raises:
+        DefinitionRefused: One of them is no origin.
+    """
+
+    def __init__(self, listed: Iterable[str] = ()) -> None:
+        self.pattern = "|".join([_LOOPBACK_ORIGIN, *map(_pattern, listed)])
+        """The same rule as a regular expression, for a CORS middleware."""
+        self._allowed = re.compile(self.pattern)
+
+    def allows(self, origin: str | None) -> bool:
+        """Whether the page may talk to us; None is a program that is no browser."""
+        return origin is None or self._allowed.fullmatch(origin) is not None
 
 
 def is_loopback_host(host: str | None) -> bool:
@@ -31,16 +47,26 @@ def is_loopback_host(host: str | None) -> bool:
     """
     if host is None:
         return False
-    parts = _split(f"http://{host}")
-    return parts is not None and parts[1] in _LOOPBACK
-
-
-def _split(url: str) -> tuple[str, str | None] | None:
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(f"http://{host}")
         parts.port  # noqa: B018 - raises for a port that is no number
     except ValueError:
-        return None
+        return False
     if parts.username is not None or parts.path not in ("", "/") or parts.query or parts.fragment:
-        return None
-    return parts.scheme, parts.hostname
+        return False
+    return parts.hostname in _LOOPBACK
+
+
+def _pattern(origin: str) -> str:
+    given = origin.strip().lower()
+    if _LISTED.fullmatch(given) is None:
+        raise DefinitionRefused(
+            f"{origin!r} is not the origin of a page; expected one such as https://app.example.com "
+            "or https://*.example.com, without a path"
+        )
+    # Browsers leave out the port that goes without saying.
+    given = re.sub(r"^(https:.*):443$|^(http:.*):80$", lambda found: found[1] or found[2], given)
+    scheme, _, rest = given.partition("://")
+    name = rest.removeprefix("*.")
+    below = "" if name == rest else rf"(?:{_LABEL}\.)+"
+    return f"{scheme}://{below}{re.escape(name)}"

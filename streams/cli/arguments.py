@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import os
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stdout
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeAlias
-from urllib.parse import urlsplit
 
 import typer
 
 from streams.cli.running import CommandRefused
 from streams.discovery import Application, discover
 from streams.errors import UnknownStream
+from streams.jetstream.credentials import NOBODY as NOBODY
+from streams.jetstream.credentials import is_address, printable, server_at
+from streams.settings import nats_credentials
 from streams.stream import Stream
 
-NATS_URL = "nats://127.0.0.1:4222"
+PANEL = "NATS"
 
 
-def _checked_url(url: str) -> str:
-    try:
-        parts = urlsplit(url if "://" in url else f"nats://{url}")
-        is_one = parts.scheme in ("nats", "tls") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_one = False
-    if not is_one:
-        raise CommandRefused(f"--nats {url!r} is not the address of a server; expected nats://HOST:PORT")
+def checked_url(url: str) -> str:
+    """The address of a server, as it was given.
+
+    Raises:
+        CommandRefused: It can be none.
+    """
+    if not is_address(server_at(url).url):
+        raise CommandRefused(
+            f"--nats {printable(url)!r} is not the address of a server; expected nats://HOST:PORT"
+        )
     return url
 
 
@@ -42,13 +50,25 @@ NatsUrl: TypeAlias = Annotated[
     typer.Option(
         envvar="STREAMS_NATS_URL",
         metavar="URL",
-        callback=_checked_url,
-        help="The NATS server. `streams dev` says where its own one is.",
+        callback=checked_url,
+        help="The NATS server: nats:// or, with TLS, tls://. `streams dev` says where its own one is.",
+        rich_help_panel=PANEL,
     ),
 ]
 NamespaceName: TypeAlias = Annotated[
     str,
     typer.Option(envvar="STREAMS_NAMESPACE", help="Deployment stage: the beginning of every bucket's name."),
+]
+OriginNames: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--origin",
+        envvar="STREAMS_ORIGINS",
+        metavar="ORIGIN",
+        show_default=False,
+        help="Pages that may talk to it besides those of this machine, such as https://app.example.com "
+        "or https://*.example.com. May be given several times.",
+    ),
 ]
 ModelFolder: TypeAlias = Annotated[
     Path | None,
@@ -63,6 +83,46 @@ Revision: TypeAlias = Annotated[
     typer.Option(metavar="N", show_default=False, help="Only if that is the item's revision now."),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document, on one line.")]
+
+
+def _file(help: str) -> Any:
+    return Annotated[
+        str | None, typer.Option(metavar="FILE", show_default=False, help=help, rich_help_panel=PANEL)
+    ]
+
+
+# A user with a password, and a token, are for the environment only: what was typed is in the
+# list of processes, for everyone on the machine to see.
+_CREDENTIALS = {
+    "creds": _file(
+        "The .creds file to log in with. Or STREAMS_NATS_CREDS, or STREAMS_NATS_TOKEN, or STREAMS_NATS_USER "
+        "and STREAMS_NATS_PASSWORD."
+    ),
+    "nkey": _file("File with the seed of an nkey to log in with. Or STREAMS_NATS_NKEY."),
+    "tls_ca": _file("The authority that the server's certificate is of. Or STREAMS_NATS_TLS_CA."),
+    "tls_cert": _file("Our own certificate, where the server wants one. Or STREAMS_NATS_TLS_CERT."),
+    "tls_key": _file("The key of --tls-cert, where it is a file of its own. Or STREAMS_NATS_TLS_KEY."),
+}
+
+
+def with_credentials(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options for logging in to NATS. It is called with the `credentials` made of them."""
+    signature = inspect.signature(command, eval_str=True)
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in _CREDENTIALS.items()
+    ]
+    own = [parameter for name, parameter in signature.parameters.items() if name != "credentials"]
+
+    @wraps(command)
+    def with_options(**values: Any) -> None:
+        given = {name: values.pop(name) for name in _CREDENTIALS}
+        command(**values, credentials=nats_credentials(os.environ, **given))
+
+    # What typer reads.
+    with_options.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    with_options.__annotations__ = {each.name: each.annotation for each in [*own, *options]}
+    return with_options
 
 
 def stream_named(name: str, folder: Path | None) -> Stream[Any]:

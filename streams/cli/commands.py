@@ -11,11 +11,12 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from streams.cli import items, listing, provisioning
-from streams.cli.arguments import NamespaceName
+from streams.cli import items, listing, new, provisioning, resources
+from streams.cli.arguments import PANEL, NamespaceName, OriginNames, with_credentials
 from streams.cli.printing import err, out
 from streams.cli.running import Commands, until_done
 from streams.cli.watch import watch_room
+from streams.jetstream.credentials import NOBODY, Credentials
 from streams.messages import Room
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app = typer.Typer(
 
 
 @app.command()
+@with_credentials
 def dev(
     folder: Annotated[Path, typer.Argument(help="Where the streams and steps are.")] = Path("functions"),
     port: Annotated[
@@ -36,15 +38,39 @@ def dev(
     data: Annotated[Path, typer.Option(help="Where the embedded nats-server keeps its data.")] = Path(
         ".streams/nats"
     ),
+    nats: Annotated[
+        str,
+        typer.Option(
+            metavar="embedded|container|URL",
+            help="The NATS to use: nats-server on this machine, the same in a container, or any other one.",
+            rich_help_panel=PANEL,
+        ),
+    ] = "embedded",
+    nats_image: Annotated[
+        str | None,
+        typer.Option(
+            envvar="STREAMS_NATS_IMAGE",
+            metavar="IMAGE",
+            show_default=False,
+            help="Image of the container. Without it: the official one.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
     namespace: NamespaceName = "streams",
+    credentials: Credentials = NOBODY,
+    origin: OriginNames = None,
 ) -> None:
     """Run everything on this machine: nats-server, gateway, functions and page. Functions restart on save."""
+    from streams.dev.nats import NatsChoice
     from streams.dev.run import DevSettings, run
     from streams.dev.screen import Screen
 
     _log_to(err)
     screen = Screen(err)
-    until_done(run(DevSettings(folder, data, namespace, port), screen.ready, screen.loaded))
+    choice = NatsChoice(data, nats, credentials, nats_image)
+    until_done(
+        run(DevSettings(folder, choice, namespace, port, tuple(origin or ())), screen.ready, screen.loaded)
+    )
 
 
 @app.command()
@@ -67,7 +93,7 @@ def show_version() -> None:
     out.print(version("realtime-streams"), highlight=False)
 
 
-for verbs in (items.app, listing.app, provisioning.app):
+for verbs in (new.app, items.app, listing.app, provisioning.app, resources.app):
     app.add_typer(verbs)
 
 

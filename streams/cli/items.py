@@ -9,7 +9,6 @@ import typer
 from rich.text import Text
 
 from streams.cli.arguments import (
-    NATS_URL,
     AsJson,
     GroupName,
     ItemId,
@@ -20,12 +19,15 @@ from streams.cli.arguments import (
     StreamName,
     json_from,
     stream_named,
+    with_credentials,
 )
 from streams.cli.printing import counted, err, print_json, print_line, print_value
 from streams.cli.running import CommandRefused, inside
 from streams.jetstream.binding import connected
+from streams.jetstream.credentials import NOBODY, Credentials
 from streams.keys import address_of
 from streams.ops import kind_of
+from streams.settings import NATS_URL
 
 app = typer.Typer()
 PANEL = "Streams and items"
@@ -35,6 +37,7 @@ _OPS = '[{"type": "increment", "path": "likes"}]'
 
 
 @app.command("get", rich_help_panel=PANEL)
+@with_credentials
 def get_item(
     stream: StreamName,
     group: GroupName,
@@ -42,11 +45,14 @@ def get_item(
     folder: ModelFolder = None,
     nats: NatsUrl = NATS_URL,
     namespace: NamespaceName = "streams",
+    credentials: Credentials = NOBODY,
     json: AsJson = False,
 ) -> None:
     """Print one item. With --json its revision and its times too."""
     target = stream_named(stream, folder)
-    entry = inside(connected(nats, namespace=namespace), lambda _: target.entry(group, item_id))
+    entry = inside(
+        connected(nats, namespace=namespace, credentials=credentials), lambda _: target.entry(group, item_id)
+    )
     if entry is None:
         raise CommandRefused(f"there is no item {address_of(stream, group, item_id)}")
     if json:
@@ -56,6 +62,7 @@ def get_item(
 
 
 @app.command("set", rich_help_panel=PANEL)
+@with_credentials
 def set_item(
     stream: StreamName,
     group: GroupName,
@@ -75,6 +82,7 @@ def set_item(
     folder: ModelFolder = None,
     nats: NatsUrl = NATS_URL,
     namespace: NamespaceName = "streams",
+    credentials: Credentials = NOBODY,
     json: AsJson = False,
 ) -> None:
     """Create or replace one item."""
@@ -83,7 +91,7 @@ def set_item(
     if not isinstance(value, dict):
         raise CommandRefused(f"an item is a JSON object such as '{_ITEM}', not {kind_of(value)}")
     done = inside(
-        connected(nats, namespace=namespace),
+        connected(nats, namespace=namespace, credentials=credentials),
         lambda _: target.set(group, item_id, value, ttl=ttl, if_absent=if_absent, if_revision=if_revision),
     )
     if json:
@@ -93,6 +101,7 @@ def set_item(
 
 
 @app.command("update", rich_help_panel=PANEL)
+@with_credentials
 def update_item(
     stream: StreamName,
     group: GroupName,
@@ -108,6 +117,7 @@ def update_item(
     folder: ModelFolder = None,
     nats: NatsUrl = NATS_URL,
     namespace: NamespaceName = "streams",
+    credentials: Credentials = NOBODY,
     json: AsJson = False,
 ) -> None:
     """Change one item by operations, all or none."""
@@ -115,7 +125,10 @@ def update_item(
     change = json_from(ops, "the list of operations", _OPS)
     if not isinstance(change, list):
         raise CommandRefused(f"operations are a JSON list such as '{_OPS}', not {kind_of(change)}")
-    done = inside(connected(nats, namespace=namespace), lambda _: target.update(group, item_id, change))
+    done = inside(
+        connected(nats, namespace=namespace, credentials=credentials),
+        lambda _: target.update(group, item_id, change),
+    )
     if json:
         print_json(done)
     elif done.changed:
@@ -125,6 +138,7 @@ def update_item(
 
 
 @app.command("delete", rich_help_panel=PANEL)
+@with_credentials
 def delete_items(
     stream: StreamName,
     group: GroupName,
@@ -138,11 +152,12 @@ def delete_items(
     yes: Annotated[bool, typer.Option("--yes", help="Delete a whole group without asking.")] = False,
     nats: NatsUrl = NATS_URL,
     namespace: NamespaceName = "streams",
+    credentials: Credentials = NOBODY,
     json: AsJson = False,
 ) -> None:
     """Remove one item, or a whole group."""
     target = stream_named(stream, None)
-    opened = connected(nats, namespace=namespace)
+    opened = connected(nats, namespace=namespace, credentials=credentials)
     if item_id is not None:
         done = inside(opened, lambda _: target.delete(group, item_id, if_revision=if_revision))
         if json:
@@ -162,6 +177,7 @@ def delete_items(
 
 
 @app.command("send", rich_help_panel=PANEL)
+@with_credentials
 def send_event(
     stream: StreamName,
     group: GroupName,
@@ -179,6 +195,7 @@ def send_event(
     ] = None,
     nats: NatsUrl = NATS_URL,
     namespace: NamespaceName = "streams",
+    credentials: Credentials = NOBODY,
     json: AsJson = False,
 ) -> None:
     """Tell everyone who watches a group, or one item of it, now. Kept nowhere."""
@@ -186,7 +203,7 @@ def send_event(
     event = {"type": event_type, "data": json_from(content, "the event's data", '{"author": "ann"}')}
     place = {"stream": stream, "group": group, "id": item_id}
     inside(
-        connected(nats, namespace=namespace),
+        connected(nats, namespace=namespace, credentials=credentials),
         lambda _: target.send(group if item_id is None else {"groupId": group, "id": item_id}, event),
     )
     if json:

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from streams.cli.arguments import NATS_URL, AsJson, NamespaceName, NatsUrl, stream_named
+from streams.cli.arguments import (
+    AsJson,
+    NamespaceName,
+    NatsUrl,
+    stream_named,
+    with_credentials,
+)
 from streams.cli.items import PANEL
 from streams.cli.printing import counted, name, one_line, print_json, print_line, print_note
 from streams.cli.running import CommandRefused, inside
-from streams.jetstream.api import existing
+from streams.jetstream.api import Existing, existing
 from streams.jetstream.binding import connected
-from streams.jetstream.connection import connected_to
+from streams.jetstream.connection import Connection, connected_to
+from streams.jetstream.credentials import NOBODY, Credentials
 from streams.keys import Namespace
+from streams.settings import NATS_URL
+from streams.store import Store
 
 app = typer.Typer()
 
 
 @app.command("ls", rich_help_panel=PANEL)
+@with_credentials
 def list_names(
     stream: Annotated[
         str | None,
@@ -39,6 +50,7 @@ def list_names(
     ] = None,
     nats: NatsUrl = NATS_URL,
     namespace: NamespaceName = "streams",
+    credentials: Credentials = NOBODY,
     json: AsJson = False,
 ) -> None:
     """List the streams, the groups of a stream, or the items of a group.
@@ -48,17 +60,22 @@ def list_names(
     """
     if group is None and not (last is None and before is None):
         raise CommandRefused("--last and --before are for the items of a group; name a stream and a group")
+    opened = connected(nats, namespace=namespace, credentials=credentials)
     if stream is None:
-        _streams(nats, namespace, json)
+        _streams(connected_to(nats, name="streams ls", credentials=credentials), namespace, json)
     elif group is None:
-        _groups(nats, namespace, stream, json)
+        _groups(opened, stream, json)
     else:
-        _items(nats, namespace, stream, group, last, before, json)
+        _items(opened, stream, group, last, before, json)
 
 
-def _streams(nats: str, namespace: str, json: bool) -> None:
+def _streams(opened: AbstractAsyncContextManager[Connection], namespace: str, json: bool) -> None:
     names = Namespace(namespace)
-    buckets = inside(connected_to(nats, name="streams ls"), lambda connection: existing(connection, names))
+
+    async def found(connection: Connection) -> tuple[list[Existing], str]:
+        return await existing(connection, names), connection.url
+
+    buckets, url = inside(opened, found)
     if json:
         print_json(buckets)
         return
@@ -71,13 +88,13 @@ def _streams(nats: str, namespace: str, json: bool) -> None:
         )
     if not buckets:
         print_note(
-            f"there are no streams at {nats} in namespace {namespace!r}; `streams provision` makes them"
+            f"there are no streams at {url} in namespace {namespace!r}; `streams provision` makes them"
         )
 
 
-def _groups(nats: str, namespace: str, stream: str, json: bool) -> None:
+def _groups(opened: AbstractAsyncContextManager[Store], stream: str, json: bool) -> None:
     target = stream_named(stream, None)
-    groups = inside(connected(nats, namespace=namespace), lambda _: target.list_groups())
+    groups = inside(opened, lambda _: target.list_groups())
     if json:
         print_json(groups)
         return
@@ -88,12 +105,15 @@ def _groups(nats: str, namespace: str, stream: str, json: bool) -> None:
 
 
 def _items(
-    nats: str, namespace: str, stream: str, group: str, last: int | None, before: str | None, json: bool
+    opened: AbstractAsyncContextManager[Store],
+    stream: str,
+    group: str,
+    last: int | None,
+    before: str | None,
+    json: bool,
 ) -> None:
     target = stream_named(stream, None)
-    items: list[dict[str, Any]] = inside(
-        connected(nats, namespace=namespace), lambda _: target.get_group(group, last=last, before=before)
-    )
+    items: list[dict[str, Any]] = inside(opened, lambda _: target.get_group(group, last=last, before=before))
     if json:
         print_json(items)
         return

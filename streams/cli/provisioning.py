@@ -8,13 +8,21 @@ from typing import Annotated, TypeAlias
 import typer
 from rich.text import Text
 
-from streams.cli.arguments import NATS_URL, AsJson, NamespaceName, NatsUrl, application_in
+from streams.cli.arguments import (
+    AsJson,
+    NamespaceName,
+    NatsUrl,
+    application_in,
+    with_credentials,
+)
 from streams.cli.printing import print_json, print_line, print_note
 from streams.cli.running import inside
 from streams.jetstream.bucket import Provisioned, provision
 from streams.jetstream.connection import Connection, connected_to
+from streams.jetstream.credentials import NOBODY, Credentials
 from streams.keys import Namespace
 from streams.memory import MemoryStore
+from streams.settings import NATS_URL
 
 app = typer.Typer()
 PANEL = "An application's files"
@@ -26,6 +34,7 @@ _STYLES = {"created": "green", "updated": "yellow", "unchanged": "dim"}
 
 
 @app.command("provision", rich_help_panel=PANEL)
+@with_credentials
 def provision_streams(
     folder: Folder = FUNCTIONS,
     replicas: Annotated[
@@ -33,6 +42,7 @@ def provision_streams(
     ] = 1,
     nats: NatsUrl = NATS_URL,
     namespace: NamespaceName = "streams",
+    credentials: Credentials = NOBODY,
     json: AsJson = False,
 ) -> None:
     """Make or bring up to date the bucket of every stream that a folder declares. Safe to run again."""
@@ -48,7 +58,7 @@ def provision_streams(
                 _print(done[-1])
         return done
 
-    done = inside(connected_to(nats, name="streams provision"), each)
+    done = inside(connected_to(nats, name="streams provision", credentials=credentials), each)
     if json:
         print_json(done)
     elif not done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ import uvloop
 from typer.core import TyperGroup
 
 from streams.cli.printing import print_error
-from streams.errors import StoreUnavailable, StreamsError
+from streams.errors import CredentialsRefused, ServerNotUsable, StoreUnavailable, StreamsError
 
 T = TypeVar("T")
 BlockT = TypeVar("BlockT")
@@ -35,23 +36,36 @@ class Commands(TyperGroup):
 
 def until_done(work: Coroutine[Any, Any, T]) -> T:
     """Run until it returns or is interrupted (exit code 130)."""
+    logging.getLogger("asyncio").addFilter(_is_worth_saying)
     try:
         return uvloop.run(work)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
 
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    # uvloop's word on how nats-py ends a line with TLS. It means nothing, and would be said by every command.
+    return "eof_received() has no effect when using ssl" not in record.getMessage()
+
+
 def inside(opened: AbstractAsyncContextManager[BlockT], work: Callable[[BlockT], Awaitable[T]]) -> T:
     """Run `work` inside a block that connects to NATS, and return its result.
 
     Raises:
-        CommandRefused: NATS does not answer.
+        CommandRefused: NATS does not answer, or does not let us in.
     """
 
     async def run() -> T:
         async with AsyncExitStack() as block:
             try:
                 connected = await block.enter_async_context(opened)
+            except CredentialsRefused as error:
+                raise CommandRefused(
+                    f"{error}: with --creds or --nkey, or in STREAMS_NATS_USER and STREAMS_NATS_PASSWORD, "
+                    "or in STREAMS_NATS_TOKEN"
+                ) from error
+            except ServerNotUsable:
+                raise
             except StoreUnavailable as error:
                 raise CommandRefused(
                     f"{error}; start it, or name another one with --nats "

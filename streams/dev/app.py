@@ -2,7 +2,7 @@
 
 A development server can be reached by every page that the developer's
 browser has open. So it answers to loopback names only (DNS rebinding), and
-to pages of this machine only.
+to pages of this machine, and of origins that were named, only.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from streams.auth.origins import LOOPBACK_ORIGIN, is_loopback_host, is_loopback_origin
+from streams.auth.origins import Origins, is_loopback_host
 from streams.dev.functions import Functions, FunctionsBroken
+from streams.resources.app import EXPOSED_HEADERS
+from streams.resources.names import is_resource
 from streams.step import METHODS
 
 log = logging.getLogger(__name__)
@@ -42,25 +44,26 @@ _HOP_BY_HOP = frozenset(
 )
 
 
-def dev_app(functions: Functions, folder: Path) -> ASGIApp:
+def dev_app(functions: Functions, folder: Path, origins: Origins) -> ASGIApp:
     """The ASGI app of the development port."""
     return Starlette(
         routes=[Route("/{path:path}", _Answers(functions, folder), methods=list(METHODS))],
         middleware=[
-            Middleware(_LoopbackOnly),
+            Middleware(_LoopbackOnly, origins=origins),
             Middleware(
                 CORSMiddleware,
-                allow_origin_regex=LOOPBACK_ORIGIN,
+                allow_origin_regex=origins.pattern,
                 allow_methods=["*"],
                 allow_headers=["*"],
+                expose_headers=EXPOSED_HEADERS,
             ),
         ],
     )
 
 
 class _LoopbackOnly:
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, origins: Origins) -> None:
+        self._app, self._origins = app, origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -70,10 +73,12 @@ class _LoopbackOnly:
         refused: str | None = None
         if not is_loopback_host(headers.get("host")):
             refused = "the development server answers to localhost and 127.0.0.1 only"
-        elif not is_loopback_origin(headers.get("origin")):
-            refused = "pages of other sites may not talk to the development server"
-        answer: ASGIApp = self._app if refused is None else JSONResponse({"error": refused}, 403)
-        await answer(scope, receive, send)
+        elif not self._origins.allows(headers.get("origin")):
+            refused = "pages of other sites may not talk to the development server; --origin lets one in"
+        if refused is None:
+            await self._app(scope, receive, send)
+        else:
+            await JSONResponse({"error": refused, "code": "ORIGIN_REFUSED"}, 403)(scope, receive, send)
 
 
 class _Answers:
@@ -88,14 +93,10 @@ class _Answers:
         await response(scope, receive, send)
 
     def _page(self, request: Request) -> Response | None:
-        # Looked up anew each time: a page saved a moment ago is the one that is served.
-        web = next((page.parent for page in sorted(self._folder.glob("*/web/index.html"))), None)
-        if web is None or request.method not in ("GET", "HEAD"):
+        if request.method not in ("GET", "HEAD") or is_resource(request.url.path):
             return None
-        file = (web / (request.path_params["path"] or "index.html")).resolve()
-        if not file.is_relative_to(web.resolve()) or not file.is_file():
-            return None
-        return FileResponse(file, headers={"Cache-Control": "no-cache"})
+        file = _page_file(self._folder, request.path_params["path"])
+        return None if file is None else FileResponse(file, headers={"Cache-Control": "no-cache"})
 
     async def _forwarded(self, request: Request) -> Response:
         began = time.perf_counter()
@@ -125,13 +126,39 @@ class _Answers:
         return response
 
 
+def _page_file(folder: Path, path: str) -> Path | None:
+    """A file of a page: the folder's own page or the first app's is at `/`, and every app's at `/<app>/`."""
+    # Looked up anew each time: a page saved a moment ago is the one that is served.
+    by_app = {page.parts[-3]: page.parent for page in sorted(folder.glob("*/web/index.html"))}
+    first = next((page.parent for page in folder.glob("web/index.html")), None)
+    app, slash, rest = path.partition("/")
+    return _file_in(first or next(iter(by_app.values()), None), path) or (
+        _file_in(by_app.get(app), rest) if slash else None
+    )
+
+
+def _file_in(web: Path | None, name: str) -> Path | None:
+    if web is None:
+        return None
+    try:
+        file = (web / (name or "index.html")).resolve()
+        return file if file.is_relative_to(web.resolve()) and file.is_file() else None
+    except (OSError, ValueError):
+        # An item's id may be longer than a file's name, or hold what none can: a step answers.
+        return None
+
+
 def _copied(request: Request, client: httpx.AsyncClient) -> httpx.Request:
     headers = [(name, value) for name, value in request.headers.raw if name.decode() not in _HOP_BY_HOP]
     has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
     target = request.scope["raw_path"] + (b"?" + request.url.query.encode() if request.url.query else b"")
-    url = client.base_url.copy_with(raw_path=target)
+    # The target goes on as it came: as part of a URL, its `..` would be taken for a step between folders.
     return client.build_request(
-        request.method, url, headers=headers, content=_body(request) if has_body else None
+        request.method,
+        client.base_url,
+        headers=headers,
+        content=_body(request) if has_body else None,
+        extensions={"target": target},
     )
 
 

@@ -23,6 +23,9 @@ from typing import Any
 
 import httpx
 
+from streams.dev.handover import in_one_line
+from streams.jetstream.credentials import Server
+
 log = logging.getLogger(__name__)
 
 START_SECONDS = 20.0
@@ -50,8 +53,8 @@ class FunctionsBroken(Exception):
 class Functions:
     """The functions of one folder, served by a process of their own."""
 
-    def __init__(self, folder: Path, nats_url: str, namespace: str, sockets: Path) -> None:
-        self._folder, self._nats_url, self._namespace = folder, nats_url, namespace
+    def __init__(self, folder: Path, nats: Server, namespace: str, sockets: Path) -> None:
+        self._folder, self._nats, self._namespace = folder, nats, namespace
         self._sockets = (sockets / f"{number}.sock" for number in count())
         self._process: _Running | None = None
         self._broken: str | None = None
@@ -59,11 +62,11 @@ class Functions:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, folder: Path, nats_url: str, namespace: str) -> AsyncIterator[Functions]:
+    async def running(cls, folder: Path, nats: Server, namespace: str) -> AsyncIterator[Functions]:
         """The functions for the length of the block. Start them with `reload`."""
         # A Unix socket in a folder of our own: nobody else can talk past the gateway's checks.
         with tempfile.TemporaryDirectory(prefix="streams-") as sockets:
-            functions = cls(folder, nats_url, namespace, Path(sockets))
+            functions = cls(folder, nats, namespace, Path(sockets))
             try:
                 yield functions
             finally:
@@ -80,7 +83,7 @@ class Functions:
         before, self._process = self._process, None
         try:
             self._process, found = await _start(
-                self._folder, self._nats_url, self._namespace, next(self._sockets), self._ended
+                self._folder, self._nats, self._namespace, next(self._sockets), self._ended
             )
             self._broken = None
         except FunctionsBroken as error:
@@ -132,14 +135,14 @@ class _Running:
 
 
 async def _start(
-    folder: Path, nats_url: str, namespace: str, socket: Path, ended: Callable[[_Running, int], None]
+    folder: Path, nats: Server, namespace: str, socket: Path, ended: Callable[[_Running, int], None]
 ) -> tuple[_Running, Found]:
     reading, writing = os.pipe()
     try:
         # -P: a folder `streams` where the developer stands must not be taken for the library.
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "streams.dev.functions_process", str(folder),
-            "--nats", nats_url, "--namespace", namespace, "--socket", str(socket), "--report", str(writing),
+            "--namespace", namespace, "--socket", str(socket), "--report", str(writing),
             stdin=PIPE, pass_fds=(writing,), start_new_session=True,
         )  # fmt: skip
     except BaseException:
@@ -147,6 +150,9 @@ async def _start(
         raise
     finally:
         os.close(writing)
+    # Not as an argument: everyone on this machine can read those. It fits into the pipe at once.
+    assert process.stdin is not None
+    process.stdin.write(in_one_line(nats))
     try:
         report = await _report(process, reading)
     except BaseException:

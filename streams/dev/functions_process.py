@@ -1,8 +1,9 @@
 """The functions process of `streams dev`: finds the steps, provisions their streams, serves them.
 
 Started anew for every saved change, so that what runs is what the files say
-and nothing is left over from before. It ends when its standard input does,
-and so never outlives its parent.
+and nothing is left over from before. The first line of its standard input
+says where NATS is. It ends when that input does, and so never outlives its
+parent.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ from typing import Any
 import uvicorn
 import uvloop
 
+from streams.dev.handover import of_line
 from streams.discovery import Application, discover
 from streams.errors import StreamsError
 from streams.faas.asgi import functions_app
 from streams.gateway.server import serving
 from streams.jetstream.bucket import Provisioned, provision
 from streams.jetstream.connection import connected_to
+from streams.jetstream.feed import JetStreamFeed
 from streams.jetstream.kv_store import KvStore
 from streams.keys import Namespace
+from streams.resources.app import beside, resources_app
 
 DRAIN_SECONDS = 2
 """How long requests under way may take when this process is replaced."""
@@ -45,14 +49,20 @@ def main() -> None:
 
 
 async def _serve(arguments: argparse.Namespace, report: Any) -> None:
+    nats = of_line(sys.stdin.buffer.readline())
     application = discover(arguments.folder)
-    async with connected_to(arguments.nats, name="streams dev functions") as connection:
+    async with connected_to(
+        nats.url, name="streams dev functions", credentials=nats.credentials
+    ) as connection:
         namespace = Namespace(arguments.namespace)
         store = KvStore(connection, namespace)
-        app = functions_app(application, store, title=arguments.folder.resolve().parent.name or "Streams")
+        steps = functions_app(application, store, title=arguments.folder.resolve().parent.name or "Streams")
+        feed = JetStreamFeed(connection, namespace)
+        # Without a token: only pages of this machine, and those that were let in, get here.
+        items = resources_app(application.streams, store, feed, operator=None)
         buckets = [await provision(connection, namespace, stream.name) for stream in application.streams]
         config = uvicorn.Config(
-            app,
+            beside(items, steps),
             uds=str(arguments.socket),
             log_config=None,
             access_log=False,
@@ -93,7 +103,6 @@ def _say(report: Any, message: dict[str, Any]) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--nats", required=True)
     parser.add_argument("--namespace", required=True)
     parser.add_argument("--socket", type=Path, required=True)
     parser.add_argument("--report", type=int, required=True)

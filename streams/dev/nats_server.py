@@ -64,7 +64,7 @@ async def embedded(store: Path, *, port: int = -1, settings: str = "") -> AsyncI
     binary = find_binary()
     # The server deletes its ports file as it ends; when that was not awaited, two are cleaning up here.
     with TemporaryDirectory(prefix="streams-nats-", ignore_cleanup_errors=True) as folder:
-        async with _locked(store) as lock:
+        async with locked(store) as lock:
             server = NatsServer(binary, store, Path(folder), lock, port, settings)
             try:
                 await server._until_ready()
@@ -197,7 +197,7 @@ def _asked(monitoring_url: str, path: str) -> Any:
 
 
 @asynccontextmanager
-async def _locked(store: Path) -> AsyncIterator[int]:
+async def locked(store: Path) -> AsyncIterator[int]:
     try:
         os.makedirs(store, exist_ok=True)
         lock = os.open(store / "lock", os.O_RDWR | os.O_CREAT, 0o600)

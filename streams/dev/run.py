@@ -12,17 +12,18 @@ import errno
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from watchfiles import PythonFilter, awatch
 from watchfiles.main import FileChange
 
+from streams.auth.origins import Origins
 from streams.dev.app import dev_app
 from streams.dev.functions import Found, Functions, FunctionsBroken
-from streams.dev.nats_server import NatsServer, embedded
+from streams.dev.nats import DevNats, NatsChoice, chosen
 from streams.errors import DevFailed
 from streams.gateway.hub import Hub
 from streams.gateway.server import listening
@@ -44,11 +45,12 @@ class DevSettings:
 
     folder: Path
     """Where the streams and steps are."""
-    data: Path
-    """Where the embedded server keeps its data between runs."""
+    nats: NatsChoice
     namespace: str = "streams"
     port: int | None = None
     """None: 3000, or the next one that is free."""
+    origins: tuple[str, ...] = ()
+    """Origins of pages on other machines that may talk to it, such as https://app.example.com."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,8 @@ class Running:
     """What runs where."""
 
     url: str
-    nats: NatsServer
-    data: Path
+    nats: DevNats
+    nats_version: str
     folder: Path
 
 
@@ -70,45 +72,35 @@ async def run(
         DevFailed: It cannot start. The sentence says what to do.
     """
     if not settings.folder.is_dir():
-        raise DevFailed(f"there is no folder {str(settings.folder)!r}; name the one with your steps")
-    stopped = _stop_requested()
-    _ignored_by_git(settings.data.parent)
-    with _bound(settings.port) as sock:
+        raise DevFailed(
+            f"there is no folder {str(settings.folder)!r}; name the one with your steps, "
+            "or begin a project with `streams new hello`"
+        )
+    origins = Origins(settings.origins)
+    settings.nats.check()
+    _ignored_by_git(settings.nats.data.parent)
+    stop = _Stop()
+    with stop.requested(), _bound(settings.port) as sock:
         url = f"http://{HOST}:{sock.getsockname()[1]}"
         async with (
-            embedded(settings.data) as nats,
-            connected_to(nats.url, name="streams dev gateway") as connection,
+            chosen(settings.nats) as nats,
+            connected_to(
+                nats.server.url, name="streams dev gateway", credentials=nats.server.credentials
+            ) as connection,
             Hub.running(JetStreamFeed(connection, Namespace(settings.namespace))) as hub,
-            Functions.running(settings.folder, nats.url, settings.namespace) as functions,
+            Functions.running(settings.folder, nats.server, settings.namespace) as functions,
         ):
-            ready(Running(url, nats, settings.data, settings.folder))
+            stop.in_order = True
+            ready(Running(url, nats, connection.server_version, settings.folder))
             # Nobody is served before the first load: a tab that was open all
             # the time would join streams that are only now being provisioned.
             async with (
-                _kept_running(nats),
                 _reloading(functions, settings.folder, loaded),
-                listening(hub, sock, dev_app(functions, settings.folder), drain_seconds=1),
+                listening(
+                    hub, sock, dev_app(functions, settings.folder, origins), origins=origins, drain_seconds=1
+                ),
             ):
-                await stopped.wait()
-
-
-@asynccontextmanager
-async def _kept_running(nats: NatsServer) -> AsyncIterator[None]:
-    """Start the server again when it ends by itself: on the same port, with the same data."""
-
-    async def start_again() -> None:
-        while True:
-            await nats.ended()
-            log.error("nats-server ended by itself; starting it again. Its log: %s", nats.log_path)
-            try:
-                await nats.restart()
-            except DevFailed as error:
-                log.error("%s; end everything with Ctrl-C and try again", error)
-                return
-
-    async with background_tasks() as tasks:
-        tasks.start(start_again(), name="dev: keep nats-server running")
-        yield
+                await stop.wait()
 
 
 async def _load(functions: Functions, loaded: Callable[[Found | FunctionsBroken], None]) -> None:
@@ -179,11 +171,30 @@ def _listening_on(port: int) -> socket.socket:
     return socket.create_server((HOST, port), backlog=1024)
 
 
-def _stop_requested() -> asyncio.Event:
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    return stopped
+class _Stop(asyncio.Event):
+    """Set by SIGINT or SIGTERM, which also ends a start that takes long: an image may have to be pulled."""
+
+    in_order = False
+    """Whether somebody waits for it, and ends everything then."""
+
+    @contextmanager
+    def requested(self) -> Iterator[None]:
+        """Take the signals, and leave the block quietly when one ends the start."""
+        task = asyncio.current_task()
+        assert task is not None
+
+        def stop() -> None:
+            self.set()
+            if not self.in_order:
+                task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self.in_order or not self.is_set():
+                raise
 
 
 def _ignored_by_git(folder: Path) -> None:

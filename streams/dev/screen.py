@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -21,16 +22,15 @@ class Screen:
 
     def ready(self, running: Running) -> None:
         """Say where everything is."""
-        url, nats = running.url, running.nats
+        url = running.url
         table = _table()
         table.add_row("page", f"{url}/  [dim]open it twice[/]")
         table.add_row("docs", f"{url}/docs")
         table.add_row("sockets", f"{url.replace('http', 'ws', 1)}/")
-        table.add_row(
-            "nats", f"{nats.url}  [dim]nats-server {nats.version}, data in {_short(running.data)}[/]"
-        )
+        table.add_row("items", f"{url}/streams")
+        table.add_row("nats", f"{running.nats.server.url}  [dim]{_about(running)}[/]")
         self._console.print(
-            f"\n[bold]Streams[/] runs [bold]{_short(running.folder)}[/] at [bold cyan]{url}[/]\n"
+            f"\n[bold]Streams[/] runs [bold]{escape(_short(running.folder))}[/] at [bold cyan]{url}[/]\n"
         )
         self._console.print(table)
 
@@ -52,13 +52,22 @@ class Screen:
         self._seen = found
 
 
+def _about(running: Running) -> str:
+    about, nats = f"nats-server {running.nats_version}", running.nats
+    if nats.container is not None:
+        return f"{about} in the container {nats.container}, data in the volume of that name"
+    if nats.data is not None:
+        return f"{about}, data in {escape(_short(nats.data))}"
+    return f"{about}, started by others"
+
+
 def _functions(found: Found) -> Table:
     table = _table()
     for stream in found.streams:
         table.add_row("stream", stream["name"], "", f"[dim]bucket {stream['bucket']}[/]")
     for step in found.steps:
         method, _, path = step["trigger"].partition(" ")
-        file = _short(Path(step["file"]))
+        file = escape(_short(Path(step["file"])))
         table.add_row("step", f"[bold]{method:6}[/] {path}", step["name"], f"[dim]{file}[/]")
     return table
 

@@ -10,6 +10,7 @@ from streams.context import StreamsByName
 from streams.discovery import Application
 from streams.errors import DefinitionRefused, DiscoveryFailed, Problem, StreamsError
 from streams.faas.invoke import answer_error, endpoint
+from streams.resources.names import PREFIX, is_resource
 from streams.step import Handler, HttpTrigger, Step
 from streams.store import Store, bound_to
 
@@ -37,6 +38,11 @@ def functions_app(application: Application, store: Store, *, title: str = "Strea
 def _add(api: FastAPI, step: Step, streams: StreamsByName) -> None:
     for trigger in step.config.triggers:
         if isinstance(trigger, HttpTrigger):
+            if is_resource(trigger.path):
+                raise DefinitionRefused(
+                    f"step {step.config.name!r}: {trigger.path} is taken, because items are served "
+                    f"under {PREFIX}; choose another path"
+                )
             api.add_api_route(
                 trigger.path,
                 endpoint(step, streams),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from typing import Any, TypeAlias
 
 import uvicorn
 
+from streams.auth.origins import Origins
 from streams.gateway.guard import GuardedHttp
 from streams.gateway.hub import Hub
 from streams.gateway.socket import Socket
@@ -27,15 +29,21 @@ DRAIN_SECONDS = 2
 
 @asynccontextmanager
 async def listening(
-    hub: Hub, sock: socket.socket, app: App | None = None, *, drain_seconds: int = DRAIN_SECONDS
+    hub: Hub,
+    sock: socket.socket,
+    app: App | None = None,
+    *,
+    origins: Origins | None = None,
+    drain_seconds: int = DRAIN_SECONDS,
 ) -> AsyncIterator[None]:
     """Serve the hub's sockets on `sock`, any path, and `app` for plain HTTP.
 
-    Entered when connections are taken; on leaving, clients are told to come
+    Sockets are opened to pages of `origins`, of this machine where there
+    are none. Entered when connections are taken; on leaving, clients are told to come
     back (1012) and the listener is closed.
     """
     config = uvicorn.Config(
-        _with_hub(hub, app or health),
+        _with_hub(hub, origins or Origins(), app or health),
         http=GuardedHttp,
         ws=Socket,
         lifespan="on",
@@ -68,6 +76,14 @@ async def serving(config: uvicorn.Config, sockets: list[socket.socket] | None = 
         await task
 
 
+def stop_requested() -> asyncio.Event:
+    """Set by Ctrl-C and SIGTERM, which from now on end nothing by themselves."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    return stopped
+
+
 async def health(scope: Scope, receive: Receive, send: Send) -> None:
     """`GET /healthz` says ok; there is nothing else here for HTTP."""
     ok = scope["path"] == "/healthz"
@@ -84,7 +100,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _with_hub(hub: Hub, app: App) -> App:
+def _with_hub(hub: Hub, origins: Origins, app: App) -> App:
     async def served(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             await app(scope, receive, send)
@@ -92,7 +108,7 @@ def _with_hub(hub: Hub, app: App) -> App:
         await receive()
         # uvicorn hands this dictionary to every protocol instance: so a
         # socket finds its hub without a global.
-        scope["state"]["hub"] = hub
+        scope["state"].update(hub=hub, origins=origins)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})

@@ -24,7 +24,6 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from streams.auth.origins import is_loopback_origin
 from streams.gateway.audience import refusal
 from streams.gateway.frames import text_frame
 from streams.gateway.session import MAX_SUBSCRIPTIONS, Session, TooManySubscriptions
@@ -46,6 +45,7 @@ from streams.messages import (
 if TYPE_CHECKING:
     from websockets.typing import Subprotocol
 
+    from streams.auth.origins import Origins
     from streams.gateway.hub import Hub
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ class Socket(asyncio.Protocol):
 
     def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
         self._hub: Hub = app_state["hub"]
+        self._origins: Origins = app_state["origins"]
         self._connections: set[Any] = server_state.connections
         self._loop = asyncio.get_running_loop()
         self._wire = ServerProtocol(
@@ -138,7 +139,7 @@ class Socket(asyncio.Protocol):
 
     def _handshake(self, request: Request) -> None:
         response = self._wire.accept(request)
-        if response.status_code == 101 and not is_loopback_origin(request.headers.get("Origin")):
+        if response.status_code == 101 and not self._origins.allows(request.headers.get("Origin")):
             response = self._wire.reject(403, "this page's origin may not open sockets here\n")
         self._wire.send_response(response)
         if response.status_code == 101:

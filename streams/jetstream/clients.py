@@ -15,11 +15,33 @@ Handler: TypeAlias = Callable[[Msg], None]
 
 
 class FastClient(Client):
-    """nats-py's client, which looks at headers once.
+    """nats-py's client, which looks at headers once, and at the server before it says who we are.
 
     Its own looks at every character of every name, which is most of what a
     message costs. Those that we read are made by the server and by us.
     """
+
+    def __init__(self, greeted: Callable[[dict[str, Any]], None] = lambda info: None) -> None:
+        """`greeted` is called with the first that the server says. What it raises ends the connecting."""
+        super().__init__()
+        self._greeted = greeted
+        self.version = ""
+        """What the server says that it is, such as `2.12.3`. nats-py only gives out a picture of it."""
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        if initial_connection:
+            self.version = str(info.get("version", ""))[:40]
+            self._greeted(info)
+        await super()._process_info(info, initial_connection)
+
+    def _setup_server_pool(self, connect_url: list[str]) -> None:
+        # Servers of a cluster tell of each other by number. Their certificates are for names: for the
+        # one that we were given. nats-py remembers it as long as a client lives, and ours are short.
+        super()._setup_server_pool(connect_url)
+        given, *others = self._server_pool
+        for other in others:
+            if self._host_is_ip(other.uri.hostname) and not self._host_is_ip(given.uri.hostname):
+                other.tls_name = given.uri.hostname
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:

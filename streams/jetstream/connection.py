@@ -20,9 +20,11 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from streams.errors import BucketNotUsable, StoreUnavailable
+from streams.errors import BucketNotUsable, CredentialsNotUsable, StoreUnavailable
 from streams.jetstream.clients import FastClient, Handler, abandoned, as_callback, barrier
 from streams.jetstream.commands import publish_command
+from streams.jetstream.credentials import NOBODY, Credentials, Server, server_at
+from streams.jetstream.opening import open_client
 from streams.jetstream.questions import Questions
 from streams.tasks import background_tasks
 
@@ -55,16 +57,19 @@ class _Listener:
 class Connection:
     """One NATS connection of one event loop. Use `connected_to`."""
 
-    def __init__(self, url: str, name: str) -> None:
-        self.url = url
-        self._name = name
-        self._client: Client = FastClient()
+    def __init__(self, server: Server, name: str) -> None:
+        self.url = server.url
+        """Where the server is, in words that may be printed."""
+        self._server, self._name = server, name
+        self._client = FastClient()
         self._listeners: set[_Listener] = set()
         self._by_sid: dict[int, _Listener] = {}
         self._up = asyncio.Event()
         self._lost = asyncio.Event()
         self._others: list[str] = []
         """Other servers of the cluster, which the last one told of."""
+        self._problem: str | None = None
+        """Why it was not possible to connect again. None: it was, or it was not yet tried."""
         self._questions = Questions()
         self._inbox = ""
         self._number = 0
@@ -188,37 +193,23 @@ class Connection:
                 raise self._unavailable() from None
         return self._client
 
+    @property
+    def server_version(self) -> str:
+        """Of the nats-server at the other end, such as `2.12.3`."""
+        return self._client.version
+
     # Life of the connection.
 
     async def _open(self) -> None:
-        client = FastClient()
-
-        async def closed() -> None:
-            if client is self._client:
-                self._lose()
-
+        client = await open_client(
+            self._server,
+            self._others,
+            name=self._name,
+            on_error=self._on_error,
+            on_closed=self._on_closed,
+            seconds=CONNECT_SECONDS,
+        )
         try:
-            await asyncio.wait_for(
-                client.connect(
-                    [self.url, *self._others],
-                    name=self._name,
-                    # A client that is lost is given up: nats-py's own way back can lose itself when
-                    # the line breaks again meanwhile. While it connects, it tries on.
-                    allow_reconnect=False,
-                    max_reconnect_attempts=-1,
-                    # All clients of a server that restarts come back together.
-                    reconnect_time_wait=random.uniform(0.1, 0.3),  # type: ignore[arg-type]  # any number of seconds
-                    connect_timeout=2,
-                    # Notices a frozen server, and a network that swallows everything, in 15 s.
-                    ping_interval=5,
-                    max_outstanding_pings=2,
-                    # No buffer for a line that is down: a write is either sent or refused.
-                    pending_size=0,
-                    error_cb=self._on_error,
-                    closed_cb=closed,
-                ),
-                CONNECT_SECONDS,
-            )
             self._by_sid.clear()
             self._inbox = client.new_inbox()
             await client.subscribe(
@@ -229,15 +220,15 @@ class Connection:
             )
             for listener in list(self._listeners):
                 await self._subscribe(client, listener)
-        except (nats.errors.Error, OSError, TimeoutError) as error:
+        except nats.errors.Error as error:
             await abandoned(client)
-            reason = str(error) or "timed out"
-            raise StoreUnavailable(f"NATS at {self.url} does not answer ({reason})") from error
+            raise self._unavailable() from error
         except BaseException:
             await abandoned(client)
             raise
         self._others = [uri.geturl() for uri in client.discovered_servers]
         self._client = client
+        self._problem = None
         self._lost.clear()
         self._up.set()
 
@@ -252,13 +243,20 @@ class Connection:
             await abandoned(self._client)
             try:
                 await self._open()
-            except StoreUnavailable as error:
+            except (StoreUnavailable, CredentialsNotUsable) as error:
                 log.warning("cannot connect again, trying on: %s", error)
-                await asyncio.sleep(random.uniform(0.05, 0.5))
+                self._problem = str(error)
+                # Whoever answers, but not as it should, is given the time that it takes to mend it.
+                mending = type(error) is not StoreUnavailable
+                await asyncio.sleep(random.uniform(0.5, 2.0) if mending else random.uniform(0.05, 0.5))
             else:
                 log.info("connected again url=%s", self.url)
                 for listener in list(self._listeners):
                     listener.lost()
+
+    def _on_closed(self, client: Client) -> None:
+        if client is self._client:
+            self._lose()
 
     async def _close(self) -> None:
         await abandoned(self._client)
@@ -300,17 +298,25 @@ class Connection:
             return  # the connection is gone, and the subscription with it
 
     def _unavailable(self) -> StoreUnavailable:
-        return StoreUnavailable(f"NATS at {self.url} cannot be reached; nothing was written")
+        why = f" ({self._problem})" if self._problem else ""
+        return StoreUnavailable(f"NATS at {self.url} cannot be reached{why}; nothing was written")
 
 
 @asynccontextmanager
-async def connected_to(url: str, *, name: str = "streams") -> AsyncIterator[Connection]:
+async def connected_to(
+    url: str, *, name: str = "streams", credentials: Credentials = NOBODY
+) -> AsyncIterator[Connection]:
     """A connection for the length of the block.
+
+    A `url` with `tls://` is never talked to without TLS. What it holds before
+    an @, a user and a password or a token, counts as credentials.
 
     Raises:
         StoreUnavailable: The server does not answer.
+        ServerNotUsable: It does, but refuses the credentials, is too old, or has no JetStream or no TLS.
+        CredentialsNotUsable: They are given twice or by half, or are in a file that holds none.
     """
-    connection = Connection(url, name)
+    connection = Connection(server_at(url, credentials), name)
     await connection._open()
     try:
         async with background_tasks() as tasks:

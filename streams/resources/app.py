@@ -19,12 +19,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from streams.answers import Answer
 from streams.auth.operator import Operator
 from streams.context import StreamsByName
-from streams.resources.names import PREFIX, with_encoded_path
+from streams.resources.names import PREFIX, is_resource, with_encoded_path
 from streams.resources.reading import Resources, reading
 from streams.resources.refusals import answered_in_one_shape
 from streams.resources.writing import writing
 from streams.store import Feed, Store, bound_to
 from streams.stream import Stream
+
+EXPOSED_HEADERS = ("ETag", "Retry-After")
+"""What a page on another origin may read of an answer, beside its body."""
 
 
 def resources_app(
@@ -60,6 +63,16 @@ def resources_app(
             await api(with_encoded_path(scope), receive, send)
 
     return app
+
+
+def beside(resources: ASGIApp, app: ASGIApp) -> ASGIApp:
+    """Both on one port: what is under `/streams` is `resources`, everything else is `app`."""
+
+    async def both(scope: Scope, receive: Receive, send: Send) -> None:
+        ours = scope["type"] == "http" and is_resource(scope["path"])
+        await (resources if ours else app)(scope, receive, send)
+
+    return both
 
 
 _NOT_THE_OPERATOR = JSONResponse(

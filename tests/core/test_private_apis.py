@@ -74,6 +74,30 @@ def test_nats_py_reads_headers_as_we_do():
     assert "_parse_header_lines(" in inspect.getsource(Client._process_headers)
 
 
+def test_nats_py_lets_us_look_at_a_server_before_it_says_who_we_are():
+    assert list(inspect.signature(Client._process_info).parameters) == ["self", "info", "initial_connection"]
+    greeting = inspect.getsource(Client._process_connect_init)
+
+    looked, encrypted, told = (
+        greeting.index(step)
+        for step in (
+            "self._process_info(srv_info, initial_connection=True)",
+            'self._server_info["tls_required"]',
+            "self._connect_command()",
+        )
+    )
+    assert looked < encrypted < told
+
+
+def test_nats_py_has_a_name_for_the_certificate_of_every_server():
+    client: Any = FastClient()
+
+    client._setup_server_pool(["tls://nats.example", "tls://10.0.0.2:4222", "tls://other.example"])
+
+    assert [server.tls_name for server in client._server_pool] == [None, "nats.example", None]
+    assert "tls_name" in inspect.getsource(Client._process_connect_init)
+
+
 async def test_nats_py_numbers_its_subscriptions(connection: Connection):
     client = await connection.client()
 

@@ -234,3 +234,13 @@ def test_every_step_that_cannot_be_a_route_is_named(store: MemoryStore):
     assert [problem.path.name for problem in failed.value.problems] == ["step0_step.py", "step1_step.py"]
     assert "Missing" in str(failed.value)
     assert all(problem.line > 1 for problem in failed.value.problems)
+
+
+@pytest.mark.parametrize("path", ["/streams", "/streams/todo", "/streams/{id}"])
+def test_a_step_cannot_take_the_place_where_items_are_served(store: MemoryStore, path: str):
+    async def handler() -> None: ...
+
+    step = Step(StepConfig("Mine", [http("GET", path)]), handler, Path("mine_step.py"))
+
+    with pytest.raises(DiscoveryFailed, match=r"step 'Mine': /streams\S* is taken"):
+        functions_app(Application(Path(), (note,), (step,)), store)
