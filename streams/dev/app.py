@@ -104,12 +104,15 @@ class _Answers:
             client = await self._functions.client()
             answer = await client.send(_copied(request, client), stream=True)
         except FunctionsBroken as error:
+            if is_resource(request.url.path):
+                return JSONResponse({"error": str(error), "code": "FUNCTIONS_BROKEN"}, 500)
             return PlainTextResponse(f"{error}\n", 500)
         except ClientDisconnect:
             return Response(status_code=499)
         except httpx.TransportError as error:
             log.error("the functions process did not answer: %s", error)
-            return JSONResponse({"error": "the functions process ended while it answered; try again"}, 502)
+            ended = "the functions process ended while it answered; try again"
+            return JSONResponse({"error": ended, "code": "FUNCTIONS_ENDED"}, 502)
         log.info(
             "%s %s %d in %.0f ms",
             request.method,

@@ -87,3 +87,14 @@ async def test_an_origin_that_is_none_is_refused_before_anything_starts(project:
     async with running("dev", "functions", "--port", str(free_port()), "--origin", "*", cwd=project) as dev:
         await dev.says("is not the origin of a page")
         assert await dev.ends() == 1
+
+
+async def test_items_say_in_their_own_shape_why_they_cannot_be_served(project: Path):
+    async with developing(project) as dev, httpx.AsyncClient(base_url=dev.url) as http:
+        (project / "functions/todo/todo_stream.py").write_text("todo =\n")
+        await dev.command.says("Save a file to try again")
+
+        answer = await http.get("/streams/todo/inbox")
+
+        assert (answer.status_code, answer.json()["code"]) == (500, "FUNCTIONS_BROKEN")
+        assert "todo_stream.py:1" in answer.json()["error"]
