@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import shutil
@@ -13,10 +14,12 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
 import pytest_asyncio
+import uvicorn.server
 
 from streams.dev.nats_container import NatsContainer, contained
 from streams.dev.nats_server import NatsServer, embedded
@@ -32,6 +35,23 @@ from streams.store import Feed, Store
 from tests.browser import Browser
 
 _namespaces = (f"t{number}" for number in count())
+
+
+class ImpatientAsyncio:
+    """`asyncio`, whose sleeps are short."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 20)
+
+
+@pytest.fixture(autouse=True)
+def uvicorn_ends_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uvicorn looks ten times a second whether it is to end, and then waits as long: two thirds of the
+    time of a test with a server of its own."""
+    monkeypatch.setattr(uvicorn.server, "asyncio", ImpatientAsyncio())
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from typing import Any
 
 import pytest
 import pytest_asyncio
-import uvicorn.server
 
 from tests.clients.driver import GENERATIONS, Client, Generation, Node
 from tests.clients.front import Front, front_of
@@ -18,23 +15,6 @@ from tests.clients.npm import installed
 from tests.conftest import Gateway
 
 RECONNECT_MS = 50
-
-
-class ImpatientAsyncio:
-    """`asyncio`, whose sleeps are short."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(asyncio, name)
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / 20)
-
-
-@pytest.fixture(autouse=True)
-def uvicorn_ends_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """uvicorn looks ten times a second whether it is to end, and then waits as long: two thirds of these
-    tests' time, since each has a gateway of its own."""
-    monkeypatch.setattr(uvicorn.server, "asyncio", ImpatientAsyncio())
 
 
 @pytest.fixture(scope="session")
