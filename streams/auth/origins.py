@@ -16,6 +16,8 @@ from streams.errors import DefinitionRefused
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _LOOPBACK_ORIGIN = r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]+)?"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_MAX_BYTES = 300
+"""No origin of a browser is longer; what is would only be expensive to look at."""
 _LISTED = re.compile(rf"https?://(?:\*\.)?(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::[0-9]+)?")
 
 
@@ -36,7 +38,9 @@ class Origins:
 
     def allows(self, origin: str | None) -> bool:
         """Whether the page may talk to us; None is a program that is no browser."""
-        return origin is None or self._allowed.fullmatch(origin) is not None
+        if origin is None:
+            return True
+        return len(origin) <= _MAX_BYTES and self._allowed.fullmatch(origin) is not None
 
 
 def is_loopback_host(host: str | None) -> bool:

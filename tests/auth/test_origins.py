@@ -72,6 +72,10 @@ def test_a_star_stands_for_every_name_below_and_not_for_the_name_itself():
         assert not origins.allows(other), other
 
 
+def test_what_is_longer_than_any_origin_is_not_looked_at():
+    assert not Origins(["https://*.example.com"]).allows(f"https://{'a.' * 16_000}example.com")
+
+
 @pytest.mark.parametrize(
     ("listed", "sent"),
     [("https://example.com:443", "https://example.com"), ("http://example.com:80", "http://example.com")],
