@@ -43,6 +43,14 @@ class FastClient(Client):
             if self._host_is_ip(other.uri.hostname) and not self._host_is_ip(given.uri.hostname):
                 other.tls_name = given.uri.hostname
 
+    async def _close(self, status: int, do_cbs: bool = True) -> None:
+        if isinstance(self._err, OSError):
+            # The line is gone. nats-py would write to it all the same what is pending, fail where
+            # nobody listens, and leave its tasks behind.
+            self._pending.clear()
+            self._pending_data_size = 0
+        await super()._close(status, do_cbs)
+
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
         lines = [line.partition(":") for line in raw.decode("utf-8", "replace").split("\r\n")]

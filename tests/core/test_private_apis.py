@@ -48,6 +48,13 @@ def test_nats_py_has_what_the_barrier_needs():
     assert inspect.iscoroutinefunction(client._flush_pending)
 
 
+def test_nats_py_has_what_ends_a_client_whose_line_is_gone():
+    client = Client()
+
+    assert list(inspect.signature(Client._close).parameters) == ["self", "status", "do_cbs"]
+    assert (client._err, client._pending, client._pending_data_size) == (None, [], 0)
+
+
 async def test_nats_py_takes_commands_that_we_made(connection: Connection):
     client: Any = await connection.client()
     seen: asyncio.Queue[Msg] = asyncio.Queue()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
@@ -23,6 +25,13 @@ class Line:
         self.swallows_requests = self.swallows_answers = False
         for writer in self._open:
             writer.transport.abort()
+
+    def reset(self) -> None:
+        """End all connections as a machine does that was restarted: what is sent then is an error."""
+        for writer in self._open:
+            at_once = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        self.cut()
 
     async def _carry(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, asks: bool) -> None:
         with suppress(OSError):

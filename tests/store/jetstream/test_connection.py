@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from pathlib import Path
@@ -18,6 +19,7 @@ from streams.jetstream.kv_store import KvStore
 from streams.keys import Address, Namespace
 from streams.store import Present
 from tests.browser import SECONDS
+from tests.store.jetstream.proxy import line_to
 
 todo = Stream("todo", dict)
 
@@ -46,6 +48,33 @@ async def test_a_subscription_goes_on_after_the_server_was_killed_and_says_that_
             await lost.wait()
             await connection.publish("news", b"hello")
             assert await seen.get() == b"hello"
+
+
+async def test_a_line_that_is_reset_while_something_waits_to_be_written_leaves_nothing_behind(
+    nats: NatsServer,
+):
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what["message"]))
+    lost = asyncio.Event()
+    async with (
+        line_to(nats.url) as line,
+        connected_to(line.url) as connection,
+        connection.subscribed("news", lambda _: None, lost.set),
+    ):
+        for _ in range(8):
+            client = await connection.client()
+            # As a burst leaves it when the flusher has not had its turn yet.
+            client._pending.append(10 * b"PUB news 1\r\nx\r\n")
+            client._pending_data_size += 150
+            line.reset()
+            async with asyncio.timeout(SECONDS):
+                await lost.wait()
+            lost.clear()
+    del client
+    gc.collect()
+    await asyncio.sleep(0)
+
+    assert complaints == []
 
 
 async def test_a_client_that_closed_for_good_is_replaced(own_nats: NatsServer):
