@@ -26,14 +26,12 @@ _ADDRESS = {
 _OBJECT = {"type": "object"}
 _OBJECT_OR_NULL = {"type": ["object", "null"]}
 _REVISION = {"type": ["integer", "null"], "description": "Grows with every write of the stream."}
-_STREAM = {
-    "type": "object",
-    "properties": {
-        "name": {"type": "string"},
-        "schema": {"type": "object", "description": "A JSON Schema of the items."},
-        "ttl": {"type": ["number", "null"], "description": "Seconds that an item lives."},
-    },
+_STREAM: dict[str, Any] = {
+    "name": {"type": "string"},
+    "schema": {"type": "object", "description": "A JSON Schema of the items."},
+    "ttl": {"type": ["number", "null"], "description": "Seconds that an item lives."},
 }
+_GROUPS = {"groups": {"type": "array", "items": {"type": "string"}}}
 
 
 def _json(description: str, schema: dict[str, Any], tag: str | None = None) -> dict[str, Any]:
@@ -61,16 +59,10 @@ def body(description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "description": description, "content": content}}
 
 
-STREAMS: Answers = {200: _json("The streams.", {"type": "array", "items": _STREAM})}
-STREAM: Answers = {
-    200: _json(
-        "The stream.",
-        {
-            "type": "object",
-            "properties": {**_STREAM["properties"], "groups": {"type": "array", "items": {"type": "string"}}},  # type: ignore[dict-item]  # a dict of dicts
-        },
-    )
+STREAMS: Answers = {
+    200: _json("The streams.", {"type": "array", "items": {"type": "object", "properties": _STREAM}})
 }
+STREAM: Answers = {200: _json("The stream.", {"type": "object", "properties": _STREAM | _GROUPS})}
 ITEMS: Answers = {
     200: _json(
         "The items.",

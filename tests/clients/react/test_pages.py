@@ -10,36 +10,15 @@ import asyncio
 import base64
 import re
 import shutil
-import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-import httpx
 import pytest
-from playwright.async_api import Browser, async_playwright, expect
-from starlette.middleware.cors import CORSMiddleware
+from playwright.async_api import expect
 
-from functions.todo.todo_stream import Todo, todo
-from streams.auth.origins import Origins
-from streams.dev.nats_server import NatsServer
-from streams.discovery import discover
-from streams.faas.asgi import functions_app
-from streams.gateway.hub import Hub
-from streams.gateway.server import listening
-from streams.jetstream.bucket import provision
-from streams.jetstream.connection import connected_to
-from streams.jetstream.feed import JetStreamFeed
-from streams.jetstream.kv_store import KvStore
-from streams.keys import Namespace
-from streams.store import Store, bound_to
-from tests.apps.conftest import FLAGS, FUNCTIONS, PICTURE, SECONDS, fixture
-from tests.clients.front import Front, front_of
-from tests.clients.react.pages import Build, Generation, Window, Windows, built, served
+from tests.apps.conftest import FUNCTIONS, PICTURE
+from tests.clients.react.pages import Generation, Window, Windows
+from tests.clients.react.todo_app import TodoApp, line_down
 from tests.dev.commands import developing
 from tests.gateway.waiting import until
 
@@ -51,137 +30,6 @@ TITLES: dict[Generation, str] = {
     "0.2": "stream-client-react 0.2.2",
 }
 NO_STREAM = re.compile("there is no stream 'todos'")
-
-
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page, bundled with each generation of the client for production and for development."""
-    folder = tmp_path_factory.mktemp("pages")
-    for generation in get_args(Generation):
-        for build in get_args(Build):
-            (into := folder / generation / build).mkdir(parents=True)
-            built(generation, build, into)
-    return folder
-
-
-@fixture(scope="module")
-async def page_port(pages: Path) -> AsyncIterator[int]:
-    async with served(pages) as port:
-        yield port
-
-
-@fixture(scope="module")
-async def chromium() -> AsyncIterator[Browser]:
-    expect.set_options(timeout=SECONDS * 1000)
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        yield browser
-        await browser.close()
-
-
-@dataclass
-class TodoApp:
-    """The todo app: its steps at `url`, its sockets at the end of `line`."""
-
-    url: str
-    line: Front
-    store: Store
-    http: httpx.AsyncClient
-
-    async def create(self, text: str) -> str:
-        """Create a todo over HTTP. Its id."""
-        answer = await self.http.post("/todo", json={"description": text})
-        created: str = answer.raise_for_status().json()["new_value"]["id"]
-        return created
-
-    async def change(self, item_id: str, **changes: Any) -> None:
-        (await self.http.patch(f"/todo/{item_id}", json=changes)).raise_for_status()
-
-    async def delete(self, item_id: str) -> None:
-        (await self.http.delete(f"/todo/{item_id}")).raise_for_status()
-
-    async def texts(self) -> list[str]:
-        """What the store holds in the inbox."""
-        return [item["description"] for item in (await self.http.get("/todos")).raise_for_status().json()]
-
-    async def put(self, group: str, item_id: str, text: str) -> None:
-        """Write a todo as no step does."""
-        with bound_to(self.store):
-            await todo.set(group, item_id, Todo(id=item_id, description=text, created_at=datetime.now(UTC)))
-
-    async def nudge(self, channel: Any, text: str) -> None:
-        with bound_to(self.store):
-            await todo.send(channel, {"type": "nudge", "data": {"text": text}})
-
-
-@fixture()
-async def app(nats: NatsServer, namespace: Namespace) -> AsyncIterator[TodoApp]:
-    async with AsyncExitStack() as opened:
-        connection = await opened.enter_async_context(connected_to(nats.url))
-        await provision(connection, namespace, "todo")
-        store = KvStore(connection, namespace)
-        # As `streams dev` has it.
-        steps = CORSMiddleware(
-            functions_app(discover(FUNCTIONS), store),
-            allow_origin_regex=Origins().pattern,
-            allow_methods=["*"],
-            allow_headers=["*"],
-        )
-        sock = socket.create_server(("127.0.0.1", 0))
-        # As uvloop does, which serves otherwise.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        at = f"127.0.0.1:{sock.getsockname()[1]}"
-        hub = await opened.enter_async_context(Hub.running(JetStreamFeed(connection, namespace)))
-        await opened.enter_async_context(listening(hub, sock, steps))
-        line = await opened.enter_async_context(front_of(f"ws://{at}/"))
-        http = await opened.enter_async_context(httpx.AsyncClient(base_url=f"http://{at}", trust_env=False))
-        yield TodoApp(f"http://{at}", line, store, http)
-
-
-@fixture()
-async def windows(chromium: Browser, page_port: int, app: TodoApp) -> AsyncIterator[Windows]:
-    """Opens windows. At the end none of them may have complained, while the server is there still."""
-    async with AsyncExitStack() as opened:
-        windows = Windows(chromium, page_port, opened)
-        yield windows
-        assert [window.complaints for window in windows.all if window.complaints] == []
-
-
-@pytest.fixture(params=get_args(Generation))
-def generation(request: pytest.FixtureRequest) -> Generation:
-    """Each generation of the client in turn."""
-    found: Generation = request.param
-    return found
-
-
-@pytest.fixture
-def opening(windows: Windows, app: TodoApp, generation: Generation) -> partial[Any]:
-    """Opens a window that shows the app."""
-    return partial(windows.open, generation, ws=app.line.url, api=app.url)
-
-
-@fixture()
-async def ann(opening: partial[Any]) -> Window:
-    window: Window = await opening()
-    return window
-
-
-@fixture()
-async def bob(opening: partial[Any]) -> Window:
-    window: Window = await opening()
-    return window
-
-
-@asynccontextmanager
-async def line_down(app: TodoApp, *windows: Window) -> AsyncIterator[None]:
-    """Cut the line of all windows. Nothing gets through before the end of the block."""
-    targets = app.line.targets[:]
-    app.line.targets.clear()
-    await app.line.cut()
-    # Chromium tells Playwright that a socket has ended a moment after it has.
-    await until(lambda: all(window.is_away for window in windows))
-    yield
-    app.line.targets[:] = targets
 
 
 async def test_what_is_written_over_http_shows_in_every_window(ann: Window, bob: Window, app: TodoApp):
