@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ class Writers:
 
     random: random.Random
     operations: int
+    """Of each task, at least."""
+    is_enough: Callable[[], bool] = lambda: True
+    """Writing goes on until this is so, too: how much watchers see in a time is the machine's affair."""
     written: dict[str, list[int]] = field(default_factory=lambda: {group: [] for group in GROUPS})
     """Revisions of everything that was acknowledged, by group."""
 
@@ -49,7 +53,9 @@ class Writers:
                     group.create_task(self._write(number))
 
     async def _write(self, writer: int) -> None:
-        for number in range(self.operations):
+        for number in count():
+            if number >= self.operations and self.is_enough():
+                return
             group, item = self.random.choice(GROUPS), self.random.choice(IDS)
             mark = f"{writer}.{number}"
             try:
@@ -143,6 +149,7 @@ async def test_writers_against_watchers_that_come_and_go(jetstream: Backend, see
     writers = Writers(random.Random(seed), operations=120)
     async with gateway_on(jetstream.feed) as gateway, staying(gateway.url) as stay:
         watchers = Watchers(random.Random(seed), gateway.url)
+        writers.is_enough = lambda: watchers.joins > 20 and watchers.frames > 100
         for watching in stay:
             await watching.tab.join("todo", watching.group)
 
@@ -157,8 +164,6 @@ async def test_writers_against_watchers_that_come_and_go(jetstream: Backend, see
             # A sync may be newer than the position that it proves; from the first change on, none is missing.
             shown = watching.view.revisions
             assert not {r for r in writers.written[watching.group] if r > shown[0]} - set(shown)
-    assert watchers.joins > 20
-    assert watchers.frames > 100
 
 
 @pytest.mark.parametrize("seed", [4, 5])
