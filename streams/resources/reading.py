@@ -67,10 +67,12 @@ def reading(resources: Resources) -> APIRouter:
         ] = None,
     ) -> Response:
         name = resources.streams[stream].name
-        unchanged = await _unchanged_since(resources, name, group, _tags(if_none_match))
+        end = await resources.feed.end(name)
+        resources.seen.note(name, end)
+        unchanged = await _unchanged_since(resources, name, group, end, _tags(if_none_match))
         if unchanged is not None:
             return _not_modified(unchanged)
-        found, at = await _group(resources, name, group)
+        found, at = await _group(resources, name, group, end)
         wanted = page(name, group, found, last=last, before=before)
         body = b"[%s]" % b",".join([with_id(item.id, item.value) for item in wanted])
         return _json(body, str(at))
@@ -97,27 +99,26 @@ def _described(stream: Stream[Any]) -> dict[str, Any]:
     return {"name": stream.name, "schema": stream.json_schema(), "ttl": stream.ttl}
 
 
-async def _group(resources: Resources, stream: str, group: str) -> tuple[list[ItemSet], Position]:
-    """The items of a group in order, and up to where that is everything."""
+async def _group(
+    resources: Resources, stream: str, group: str, end: Position
+) -> tuple[list[ItemSet], Position]:
+    """The items of a group in order, and up to where that is everything: `end` or further."""
     while True:
-        end = await resources.feed.end(stream)
         try:
             delta = await resources.feed.changes(stream, group, 0, end)
             break
         except EpochChanged:
-            continue  # the bucket was made anew meanwhile; the next end is of the new one
-    resources.seen.note(stream, end)
+            # The bucket was made anew meanwhile; the next end is of the new one.
+            end = await resources.feed.end(stream)
     now = time.time_ns() // 1_000_000
     present = [item for item in delta.changes if isinstance(item, ItemSet) and not item.is_over(now)]
     return sorted(present, key=attrgetter("created", "id")), delta.position
 
 
-async def _unchanged_since(resources: Resources, stream: str, group: str, known: set[str]) -> str | None:
+async def _unchanged_since(
+    resources: Resources, stream: str, group: str, end: Position, known: set[str]
+) -> str | None:
     """One of the known positions since which nothing of the group changed; None: not for certain."""
-    if not known:
-        return None
-    end = await resources.feed.end(stream)
-    resources.seen.note(stream, end)
     for tag in known:
         epoch, _, digits = tag.rpartition(".")
         if epoch != end.epoch.name or not digits.isdecimal():
