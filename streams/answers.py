@@ -18,6 +18,7 @@ from streams.errors import (
     EventRefused,
     InvalidName,
     ItemRefused,
+    NotLetIn,
     OpRefused,
     OutcomeUnknown,
     PreconditionFailed,
@@ -44,7 +45,13 @@ class Answer:
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Retry-After": "1"} if self.status == 503 else {}
+        match self.status:
+            case 401:
+                return {"WWW-Authenticate": "Bearer"}
+            case 503:
+                return {"Retry-After": "1"}
+            case _:
+                return {}
 
 
 _KINDS: tuple[tuple[type[StreamsError], int, str], ...] = (
@@ -60,8 +67,14 @@ _KINDS: tuple[tuple[type[StreamsError], int, str], ...] = (
 )
 
 
+_NOT_LET_IN = {"STREAM_ACCESS_DENIED": 403, "SEND_DENIED": 403, "AUTH_UNAVAILABLE": 503}
+"""401 for the others: another token may help."""
+
+
 def answer_to(error: Exception) -> Answer:
     """The answer to an error of ours; 500 for what is nobody's fault but the server's."""
+    if isinstance(error, NotLetIn):
+        return Answer(_NOT_LET_IN.get(error.code, 401), error.code, str(error))
     status, code = next(
         ((status, code) for kind, status, code in _KINDS if isinstance(error, kind)), (500, INTERNAL_ERROR)
     )

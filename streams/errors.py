@@ -20,6 +20,7 @@ StreamsError
 ├── DefinitionRefused      a stream or step is declared wrongly
 ├── DiscoveryFailed        files that could not be loaded, all of them
 ├── DevFailed              `streams dev` cannot start, and what to do about it
+├── NotLetIn               a caller may not, or nobody can say who it is
 └── HttpError              a step's own answer: a status and a JSON body
 """
 
@@ -192,6 +193,28 @@ class DiscoveryFailed(StreamsError):
 
 class DevFailed(StreamsError):
     """`streams dev` cannot start. The sentence says what to do."""
+
+
+class NotLetIn(StreamsError):
+    """A caller may not have what it asks for, or nobody can say who it is.
+
+    `code` and the sentence are for the caller and say nothing of why;
+    `reason` is for the log.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        self.code, self.reason = code, reason
+        super().__init__(_NOT_LET_IN[code])
+
+
+_NOT_LET_IN = {
+    "TOKEN_REQUIRED": "a token is needed here: send `Authorization: Bearer <token>`",
+    "TOKEN_REFUSED": "the token is not accepted; get a new one and come back",
+    "TOKEN_REVOKED": "the token was revoked; get a new one and come back",
+    "STREAM_ACCESS_DENIED": "you may not see this",
+    "SEND_DENIED": "you may not send here",
+    "AUTH_UNAVAILABLE": "it cannot be checked at present who you are; try again",
+}
 
 
 class HttpError(StreamsError):
