@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from streams import ops
+from streams.access import AuthRequest, Claims, Subscription
 from streams.context import Context, context_for
 from streams.errors import (
     BucketNotUsable,
@@ -56,6 +57,10 @@ __all__ = [
     "StreamDeleteResult",
     "StreamSetResult",
     "StreamUpdateResult",
+    # Saying who may
+    "AuthRequest",
+    "Claims",
+    "Subscription",
     # Outside of handlers
     "Credentials",
     "bound_to",

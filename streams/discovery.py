@@ -1,28 +1,28 @@
 """Finds the streams and steps of an application: `*_stream.py` and `*_step.py` below one folder.
 
-Files are imported under the names they have for Python anyway (`functions.
-todo.create_todo_step`), so that a test which imports one gets the same
-objects. Every file is tried; what is wrong is reported all at once.
+Directly in that folder, `stream_auth.py` says who callers are. Every file is
+tried; what is wrong is reported all at once.
 """
 
 from __future__ import annotations
 
-import ast
-import importlib
 import re
-import sys
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec
-from importlib.util import module_from_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from streams.access import StreamAuth
+from streams.declaring import wrong_function
 from streams.errors import DefinitionRefused, DiscoveryFailed, InvalidName, Problem
+from streams.loading import line_of, loaded, made_importable
 from streams.step import HttpTrigger, Step, step_config
 from streams.stream import Stream
+
+AUTH_FILE = "stream_auth.py"
 
 _SKIPPED = frozenset({"__pycache__", "node_modules", ".venv", "venv"})
 
@@ -34,10 +34,12 @@ class Application:
     folder: Path
     streams: tuple[Stream[Any], ...]
     steps: tuple[Step, ...]
+    auth: StreamAuth | None = None
+    """Who somebody is; None: there is no such file, and a caller is what its token says."""
 
 
 def discover(folder: Path) -> Application:
-    """Import every stream and step file below `folder`.
+    """Import every stream and step file below `folder`, and its `stream_auth.py`.
 
     The folder's parent is put on `sys.path`, as if Python had been started there.
 
@@ -48,82 +50,33 @@ def discover(folder: Path) -> Application:
     if not folder.is_dir():
         raise DiscoveryFailed([Problem(folder, 1, "there is no such folder")])
     problems: list[Problem] = []
-    hidden = _hiding_the_library(folder)
-    if hidden is not None:
-        raise DiscoveryFailed([Problem(hidden, 1, _HIDES)])
-    root = _import_root(folder)
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
-    importlib.invalidate_caches()
-    _claim_name(folder)
-    streams = _streams(_files(folder, "_stream.py"), root, problems)
-    steps = _steps(_files(folder, "_step.py"), root, problems)
+    root = made_importable(folder)
+    streams = _streams(_files(folder, "?*_stream.py"), root, problems)
+    steps = _steps(_files(folder, "?*_step.py"), root, problems)
+    auth = _auth(folder, root, problems)
     if problems:
         # Two files that import the same broken helper have one problem, not two.
         found = dict.fromkeys(problems)
         raise DiscoveryFailed(sorted(found, key=lambda problem: (str(problem.path), problem.line)))
-    return Application(folder, tuple(streams), tuple(steps))
+    return Application(folder, tuple(streams), tuple(steps), auth)
 
 
-_HIDES = (
-    "this module has the name of the library, so `import streams` may find it instead; "
-    "rename it (your stream files can be in any folder, for example functions/)"
-)
-
-
-def _hiding_the_library(folder: Path) -> Path | None:
-    """A local module `streams` that Python could take for ours."""
-    ours = Path(__file__).resolve().parent
-    if folder.name == ours.name and folder != ours:
-        return folder
-    for place in {folder.parent, Path.cwd()}:
-        for candidate in (place / "streams.py", place / "streams"):
-            if candidate.resolve() == ours or not candidate.exists():
-                continue
-            if candidate.is_file() or any(candidate.glob("*.py")):
-                return candidate
-    return None
-
-
-def _import_root(folder: Path) -> Path:
-    """The folder that `sys.path` must have for the files to have their full names."""
-    root = folder
-    while (root / "__init__.py").exists():
-        root = root.parent
-    return folder.parent if root == folder else root
-
-
-def _claim_name(folder: Path) -> None:
-    """Let the folder's name mean this folder.
-
-    One without `__init__.py` would lose it to any installed package of that name, wherever it stands on
-    `sys.path`.
-    """
-    if folder.name in sys.modules or (folder / "__init__.py").exists():
-        return
-    spec = ModuleSpec(folder.name, loader=None, is_package=True)
-    spec.submodule_search_locations = [str(folder)]
-    sys.modules[folder.name] = module_from_spec(spec)
-
-
-def _files(folder: Path, suffix: str) -> list[Path]:
+def _files(folder: Path, pattern: str) -> list[Path]:
     return sorted(
-        path
-        for path in folder.rglob(f"*{suffix}")
-        if path.name != suffix and not _SKIPPED.intersection(path.relative_to(folder).parts)
+        path for path in folder.rglob(pattern) if not _SKIPPED.intersection(path.relative_to(folder).parts)
     )
 
 
 def _streams(files: list[Path], root: Path, problems: list[Problem]) -> list[Stream[Any]]:
     found: dict[str, tuple[Stream[Any], Path]] = {}
     for path in files:
-        module = _module(path, root, problems)
+        module = loaded(path, root, problems)
         if module is None:
             continue
         try:
             declared = _declared_streams(module)
         except (DefinitionRefused, InvalidName) as error:
-            problems.append(Problem(path, _line_of(path, "config"), str(error)))
+            problems.append(Problem(path, line_of(path, "config"), str(error)))
             continue
         if not declared:
             problems.append(Problem(path, 1, 'defines no stream: add `todo = Stream("todo", Todo)`'))
@@ -135,7 +88,7 @@ def _streams(files: list[Path], root: Path, problems: list[Problem]) -> list[Str
                 message = (
                     f"stream {stream.name!r} is defined in {other[1]} already; give one of them another name"
                 )
-                problems.append(Problem(path, _line_of(path, name), message))
+                problems.append(Problem(path, line_of(path, name), message))
     return [stream for stream, _ in found.values()]
 
 
@@ -149,9 +102,12 @@ def _declared_streams(module: ModuleType) -> list[tuple[str, Stream[Any]]]:
 
 
 def _stream_of(config: Mapping[str, Any]) -> Stream[Any]:
-    """A stream in the seed's form: `{"name", "schema", "baseConfig": {"storageType": "default"}}`."""
-    if unknown := sorted(map(repr, set(config) - {"name", "schema", "baseConfig"})):
-        # An access rule that is not enforced would let everybody in.
+    """A stream in the seed's form.
+
+    `{"name", "schema", "baseConfig": {"storageType": "default"}, "canAccess", "canSend", "public"}`
+    """
+    if unknown := sorted(map(repr, set(config) - {"name", "schema", "baseConfig", *_RULES})):
+        # A rule that is not enforced would let everybody in.
         raise DefinitionRefused(
             f"`config` has {', '.join(unknown)}, which this release does not know; take it out"
         )
@@ -160,11 +116,72 @@ def _stream_of(config: Mapping[str, Any]) -> Stream[Any]:
         raise DefinitionRefused(f'`baseConfig` is {storage!r}; only {{"storageType": "default"}} exists here')
     schema = config.get("schema")
     name = config.get("name", "")
+    rules = _rules_of(config)
     if schema is None or schema is dict:
-        return Stream(name, dict)
+        return Stream(name, dict, **rules)
     if isinstance(schema, Mapping):
-        return Stream(name, dict, schema=schema)
-    return Stream(name, schema)
+        return Stream(name, dict, schema=schema, **rules)
+    return Stream(name, schema, **rules)
+
+
+_RULES = {
+    "canAccess": "can_access",
+    "can_access": "can_access",
+    "canSend": "can_send",
+    "can_send": "can_send",
+    "public": "public",
+}
+
+
+def _rules_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    rules: dict[str, Any] = {}
+    for key, parameter in _RULES.items():
+        if key not in config:
+            continue
+        if parameter in rules:
+            raise DefinitionRefused(f"`config` says who may in two spellings; take out {key!r}")
+        rules[parameter] = config[key]
+    return rules
+
+
+def _auth(folder: Path, root: Path, problems: list[Problem]) -> StreamAuth | None:
+    found = None
+    for path in _files(folder, AUTH_FILE):
+        if path.parent == folder:
+            found = _auth_in(path, root, problems)
+        else:
+            problems.append(Problem(path, 1, f"is for all streams, so its place is {folder / AUTH_FILE}"))
+    return found
+
+
+def _auth_in(path: Path, root: Path, problems: list[Problem]) -> StreamAuth | None:
+    module = loaded(path, root, problems)
+    if module is None:
+        return None
+    authenticate, schema = vars(module).get("authenticate"), vars(module).get("context_schema")
+    if authenticate is None:
+        message = "has no `authenticate`: add `async def authenticate(request, claims)`"
+        problems.append(Problem(path, 1, message))
+    elif (problem := wrong_function(authenticate, "request", "claims")) is not None:
+        problems.append(Problem(path, line_of(path, "authenticate"), f"`authenticate` {problem}"))
+    if (problem := _wrong_schema(schema)) is not None:
+        problems.append(Problem(path, line_of(path, "context_schema"), f"`context_schema` {problem}"))
+    return StreamAuth(authenticate, schema, path) if callable(authenticate) else None
+
+
+def _wrong_schema(schema: Any) -> str | None:
+    """Why it is nothing that a context could be checked by, or None. Without a schema, nothing is."""
+    what = "is a pydantic model, or another type that pydantic knows"
+    # pydantic would take some dicts, for schemas of its own core.
+    if isinstance(schema, Mapping):
+        return f"{what}, not {schema!r}"
+    try:
+        if schema is not None:
+            # One with names that are not there yet would be found out by the first caller.
+            TypeAdapter(schema).rebuild(raise_errors=True)
+    except Exception as error:
+        return f"{what}: {str(error).partition(chr(10))[0]}"
+    return None
 
 
 def _steps(files: list[Path], root: Path, problems: list[Problem]) -> list[Step]:
@@ -172,21 +189,21 @@ def _steps(files: list[Path], root: Path, problems: list[Problem]) -> list[Step]
     by_route: dict[tuple[str, str], Path] = {}
     steps: list[Step] = []
     for path in files:
-        module = _module(path, root, problems)
+        module = loaded(path, root, problems)
         step = None if module is None else _step(module, path, problems)
         if step is None:
             continue
         name = step.config.name
         if name in by_name:
             message = f"step {name!r} is defined in {by_name[name]} already; give one of them another name"
-            problems.append(Problem(path, _line_of(path, "config"), message))
+            problems.append(Problem(path, line_of(path, "config"), message))
         for trigger in step.config.triggers:
             if isinstance(trigger, HttpTrigger):
                 # `/todo/{id}` and `/todo/{name}` are the same requests.
                 route = (trigger.method, re.sub(r"{\w+", "{", trigger.path))
                 if route in by_route:
                     message = f"{trigger} is served by {by_route[route]} already"
-                    problems.append(Problem(path, _line_of(path, "config"), message))
+                    problems.append(Problem(path, line_of(path, "config"), message))
                 by_route.setdefault(route, path)
         by_name.setdefault(name, path)
         steps.append(step)
@@ -202,74 +219,11 @@ def _step(module: ModuleType, path: Path, problems: list[Problem]) -> Step | Non
     if handler is None:
         problems.append(Problem(path, 1, "has no `handler`: add `async def handler(...)`"))
     elif not callable(handler):
-        problems.append(Problem(path, _line_of(path, "handler"), "`handler` is not a function"))
+        problems.append(Problem(path, line_of(path, "handler"), "`handler` is not a function"))
     if config is None or not callable(handler):
         return None
     try:
         return Step(step_config(config), handler, path)
     except DefinitionRefused as error:
-        problems.append(Problem(path, _line_of(path, "config"), str(error)))
+        problems.append(Problem(path, line_of(path, "config"), str(error)))
         return None
-
-
-def _module(path: Path, root: Path, problems: list[Problem]) -> ModuleType | None:
-    parts = path.relative_to(root).with_suffix("").parts
-    if dotted := next((part for part in parts if "." in part), None):
-        problems.append(
-            Problem(path, 1, f"{dotted!r} has a dot in its name, so Python cannot import it; rename it")
-        )
-        return None
-    name = ".".join(parts)
-    try:
-        module = importlib.import_module(name)
-    except SyntaxError as error:
-        problems.append(
-            Problem(Path(error.filename or path), error.lineno or 1, f"{type(error).__name__}: {error.msg}")
-        )
-        return None
-    except (Exception, SystemExit) as error:
-        message = _hidden_by_another(name, error) or f"{type(error).__name__}: {error}"
-        problems.append(Problem(path, _line_in(path, error), message))
-        return None
-    if Path(module.__file__ or "").resolve() != path:
-        problems.append(
-            Problem(
-                path, 1, f"another module is called {name!r} ({module.__file__}); rename one of the folders"
-            )
-        )
-        return None
-    return module
-
-
-def _hidden_by_another(name: str, error: BaseException) -> str | None:
-    """What is wrong when a file that is there cannot be found under its name."""
-    if not isinstance(error, ModuleNotFoundError) or not f"{name}.".startswith(f"{error.name}."):
-        return None
-    top = name.partition(".")[0]
-    other = getattr(sys.modules.get(top), "__file__", None) or "a built-in module"
-    return f"another module is called {top!r} ({other}); rename the folder"
-
-
-def _line_in(path: Path, error: BaseException) -> int:
-    """The last line of `path` that was running when `error` was raised."""
-    lines = [
-        f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == path
-    ]
-    return (lines[-1] if lines else None) or 1
-
-
-def _line_of(path: Path, name: str) -> int:
-    """Where `name` is defined at the top of a file."""
-    for node in ast.parse(path.read_bytes()).body:
-        match node:
-            case ast.Assign(targets=targets):
-                names = [target.id for target in targets if isinstance(target, ast.Name)]
-            case ast.AnnAssign(target=ast.Name(id=target)):
-                names = [target]
-            case ast.FunctionDef(name=defined) | ast.AsyncFunctionDef(name=defined):
-                names = [defined]
-            case _:
-                names = []
-        if name in names:
-            return node.lineno
-    return 1

@@ -13,16 +13,13 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar, overload
 
+from streams.access import AccessRule
 from streams.channels import Channel, addressed, event_text
 from streams.decisions import Change, by_function, by_ops, to_value, where
-from streams.errors import (
-    DefinitionRefused,
-    ItemDoesNotFit,
-    ItemRefused,
-    StoreNotBound,
-)
+from streams.declaring import Declared
+from streams.errors import ItemDoesNotFit, ItemRefused, StoreNotBound
 from streams.items import ItemCodec, codec_for
-from streams.keys import Address, address_of, checked_name, checked_stream_name
+from streams.keys import Address, address_of, checked_name
 from streams.paging import page
 from streams.results import Entry, StreamDeleteResult, StreamSetResult, StreamUpdateResult
 from streams.store import Lifetime, Store, bound_store, wrong_ttl
@@ -33,7 +30,7 @@ log = logging.getLogger(__name__)
 ItemT = TypeVar("ItemT")
 
 
-class Stream(Generic[ItemT]):
+class Stream(Declared, Generic[ItemT]):
     """A named kind of item.
 
     `item` is a pydantic model (or any type that pydantic reads from a JSON
@@ -41,9 +38,14 @@ class Stream(Generic[ItemT]):
     `dict` streams that check their items. `ttl` is how many seconds an item
     lives where the call that writes it does not say otherwise; None: for ever.
 
+    `can_access(subscription, context)` says who may see a group or an item;
+    without it everybody may, and `public=True` says that this is meant.
+    `can_send` says which clients may send events; without it none may. Both
+    may be coroutines, and whatever is not True within 2 seconds is a no.
+
     Raises:
         InvalidName: `name` does not match `[A-Za-z][A-Za-z0-9_-]{0,63}`.
-        DefinitionRefused: `item`, `schema` or `ttl` is nothing that it could be.
+        DefinitionRefused: One of the others is nothing that it could be.
     """
 
     @overload
@@ -54,27 +56,36 @@ class Stream(Generic[ItemT]):
         *,
         schema: Mapping[str, Any] | None = None,
         ttl: float | None = None,
+        can_access: AccessRule | None = None,
+        can_send: AccessRule | None = None,
+        public: bool = False,
     ) -> None: ...
 
     @overload
-    def __init__(self, name: str, item: type[ItemT], *, ttl: float | None = None) -> None: ...
+    def __init__(
+        self,
+        name: str,
+        item: type[ItemT],
+        *,
+        ttl: float | None = None,
+        can_access: AccessRule | None = None,
+        can_send: AccessRule | None = None,
+        public: bool = False,
+    ) -> None: ...
 
     def __init__(
-        self, name: str, item: Any, *, schema: Mapping[str, Any] | None = None, ttl: float | None = None
+        self,
+        name: str,
+        item: Any,
+        *,
+        schema: Mapping[str, Any] | None = None,
+        ttl: float | None = None,
+        can_access: AccessRule | None = None,
+        can_send: AccessRule | None = None,
+        public: bool = False,
     ) -> None:
-        self.name = checked_stream_name(name)
+        super().__init__(name, ttl=ttl, can_access=can_access, can_send=can_send, public=public)
         self._codec: ItemCodec[ItemT] = codec_for(item, schema)
-        if (problem := wrong_ttl(ttl)) is not None:
-            raise DefinitionRefused(f"stream {name!r}: {problem}")
-        self._ttl = math.inf if ttl is None else ttl
-
-    def __repr__(self) -> str:
-        return f"<Stream {self.name!r}>"
-
-    @property
-    def ttl(self) -> float | None:
-        """How many seconds an item lives where nothing else is said; None: for ever."""
-        return None if math.isinf(self._ttl) else self._ttl
 
     def json_schema(self) -> dict[str, Any]:
         """What an item may be, as a JSON Schema (2020-12)."""

@@ -188,3 +188,101 @@ def test_routes_that_differ_in_method_or_path_live_beside_each_other(app):
     app.step("c_step.py", "C", "GET", "/todo/{id}")
 
     assert names(app.found())[1] == ["A", "B", "C"]
+
+
+def test_a_stream_in_a_dict_may_say_who_may(app):
+    for name, access, send in (("todo", "canAccess", "canSend"), ("note", "can_access", "can_send")):
+        app.write(
+            f"{name}_stream.py",
+            f"""
+            def see(subscription, context): ...
+
+            async def send(subscription, context): ...
+
+            config = {{"name": "{name}", "{access}": see, "{send}": send}}
+            """,
+        )
+    app.write("news_stream.py", 'config = {"name": "news", "schema": dict, "public": True}')
+
+    news, note, todo = sorted(app.found().streams, key=lambda stream: stream.name)
+
+    for stream in (note, todo):
+        assert (stream.can_access.__name__, stream.can_send.__name__) == ("see", "send")
+        assert not stream.public
+    assert (news.can_access, news.can_send, news.public) == (None, None, True)
+
+
+@pytest.mark.parametrize("schema", ["dict", '{"type": "object"}', "Todo"])
+def test_who_may_is_kept_whatever_the_items_are(app, schema):
+    app.write(
+        "todo_stream.py",
+        f"""
+        from pydantic import BaseModel
+
+        class Todo(BaseModel):
+            text: str
+
+        config = {{"name": "todo", "schema": {schema}, "canAccess": lambda subscription, context: False}}
+        """,
+    )
+
+    (todo,) = app.found().streams
+
+    assert todo.can_access is not None
+
+
+def test_an_application_need_not_say_who_callers_are(app):
+    app.stream("todo_stream.py")
+
+    assert app.found().auth is None
+
+
+def test_stream_auth_directly_in_the_folder_says_who_callers_are(app):
+    path = app.write(
+        "stream_auth.py",
+        """
+        from pydantic import BaseModel
+
+        class Me(BaseModel):
+            user: str
+
+        context_schema = Me
+
+        async def authenticate(request, claims): ...
+        """,
+    )
+
+    auth = app.found().auth
+
+    module = sys.modules[f"{app.folder.name}.stream_auth"]
+    assert (auth.authenticate, auth.context_schema, auth.path) == (module.authenticate, module.Me, path)
+
+
+@pytest.mark.parametrize("schema", ["dict[str, int]", "str | None", "Typed", "Data"])
+def test_a_context_may_be_of_any_type_that_pydantic_knows(app, schema):
+    app.write(
+        "stream_auth.py",
+        f"""
+        from dataclasses import dataclass
+        from typing_extensions import TypedDict
+
+        class Typed(TypedDict):
+            user: str
+
+        @dataclass
+        class Data:
+            user: str
+
+        context_schema = {schema}
+
+        def authenticate(request, claims): ...
+        """,
+    )
+
+    assert app.found().auth.context_schema is not None
+
+
+def test_a_context_need_not_be_of_a_type(app):
+    app.write("stream_auth.py", "def authenticate(request, claims): ...")
+
+    assert app.found().auth.context_schema is None

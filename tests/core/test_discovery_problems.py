@@ -168,8 +168,21 @@ def test_a_step_config_that_cannot_work_is_reported_where_it_stands(app, config,
     ("config", "sentence"),
     [
         (
-            '{"name": "todo", "canAccess": lambda *_: False, "onJoin": None}',
-            "`config` has 'canAccess', 'onJoin', which this release does not know; take it out",
+            '{"name": "todo", "canacess": lambda *_: False, "onJoin": None}',
+            "`config` has 'canacess', 'onJoin', which this release does not know; take it out",
+        ),
+        (
+            '{"name": "todo", "canAccess": lambda *_: False, "can_access": None}',
+            "`config` says who may in two spellings; take out 'can_access'",
+        ),
+        (
+            '{"name": "todo", "canAccess": lambda *_: False, "public": True}',
+            "stream 'todo': `public=True` lets everybody see it, and `can_access` asks who may; "
+            "keep one of them",
+        ),
+        (
+            '{"name": "todo", "canSend": "everybody"}',
+            "stream 'todo': `can_send` is not a function: 'everybody'",
         ),
         (
             '{"name": "todo", 7: 1, "x": 2}',
@@ -198,6 +211,88 @@ def test_a_stream_config_that_cannot_work_is_reported_where_it_stands(app, confi
     path = app.write("todo_stream.py", f"x = 1\nconfig = {config}\n")
 
     assert app.problem() == Problem(path, 2, sentence)
+
+
+def test_a_rule_that_could_never_be_asked_is_reported_where_the_stream_is_defined(app):
+    path = app.write(
+        "todo_stream.py",
+        """
+        from streams import Stream
+
+        todo = Stream("todo", dict, can_access=lambda context: True)
+        """,
+    )
+
+    assert app.problem() == Problem(
+        path,
+        3,
+        "DefinitionRefused: stream 'todo': `can_access` must take (subscription, context): "
+        "too many positional arguments",
+    )
+
+
+def test_stream_auth_in_another_place_is_reported_with_the_right_one(app):
+    path = app.write("todo/stream_auth.py", "def authenticate(request, claims): ...")
+    app.write("node_modules/stream_auth.py", "raise RuntimeError")
+
+    assert app.problem() == Problem(
+        path, 1, f"is for all streams, so its place is {app.folder / 'stream_auth.py'}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "sentence"),
+    [
+        ("x = 1", 1, "has no `authenticate`: add `async def authenticate(request, claims)`"),
+        ("x = 1\nauthenticate = 'ann'", 2, "`authenticate` is not a function: 'ann'"),
+        (
+            "x = 1\n\nasync def authenticate(request): ...",
+            3,
+            "`authenticate` must take (request, claims): too many positional arguments",
+        ),
+        ("import nobody_has_this", 1, "ModuleNotFoundError: No module named 'nobody_has_this'"),
+    ],
+)
+def test_stream_auth_that_cannot_work_is_reported_where_it_stands(app, text, line, sentence):
+    path = app.write("stream_auth.py", text)
+
+    assert app.problem() == Problem(path, line, sentence)
+
+
+@pytest.mark.parametrize(
+    ("schema", "sentence"),
+    [
+        ('{"type": "object"}', "not {'type': 'object'}"),
+        ('"Nobody"', "name 'Nobody' is not defined"),
+        ("Unfinished", "name 'Nobody' is not defined"),
+        ("7", "Unable to generate pydantic-core schema for 7."),
+        ("Own", "Unable to generate pydantic-core schema for <class"),
+    ],
+)
+def test_a_context_schema_that_pydantic_does_not_know_is_reported(app, schema, sentence):
+    path = app.write(
+        "stream_auth.py",
+        f"""
+        from pydantic import BaseModel
+
+        class Own: ...
+
+        class Unfinished(BaseModel):
+            x: "Nobody"
+
+        context_schema = {schema}
+
+        def authenticate(request, claims): ...
+        """,
+    )
+
+    problem = app.problem()
+
+    assert (problem.path, problem.line) == (path, 8)
+    what = "`context_schema` is a pydantic model, or another type that pydantic knows"
+    assert problem.message.startswith(what)
+    assert sentence in problem.message
+    assert "\n" not in problem.message
 
 
 def test_a_name_that_python_cannot_import_is_reported(app):

@@ -9,19 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from streams.messages import (
-    PONG,
-    BadMessage,
-    BadRoom,
-    Envelope,
-    Join,
-    Leave,
-    Ping,
-    Room,
-    bad_message,
-    parse,
-    timestamp,
-)
+from streams.envelope import PONG, Envelope, error, timestamp
+from streams.messages import BadMessage, BadRoom, Join, Leave, Ping, Room, parse
 
 BASE = 1_800_000_000_000
 """A time in 2027, in milliseconds since 1970, as a bucket would have it."""
@@ -268,9 +257,9 @@ def test_an_event_is_about_the_group_or_one_item_and_has_no_timestamp(item_id, w
 
 
 def test_a_refusal_comes_in_both_forms_that_clients_know():
-    error, unauthorized = Envelope("todo", "inbox").refused("42", "STREAM_NOT_FOUND", 'no stream "tood"')
+    said, unauthorized = Envelope("todo", "inbox").refused("42", "STREAM_NOT_FOUND", 'no stream "tood"')
 
-    assert error == (
+    assert said == (
         b'{"type":"stream","streamName":"todo","groupId":"inbox","id":"42",'
         b'"event":{"type":"event","event":{"type":"error",'
         b'"data":{"code":"STREAM_NOT_FOUND","message":"no stream \\"tood\\""}}}}'
@@ -312,7 +301,10 @@ def test_names_of_any_kind_survive_in_every_frame(stream, group, item_id, senten
 
 
 def test_a_bad_message_is_answered_without_a_room_so_that_old_clients_ignore_it():
-    assert bad_message('say "join"') == b'{"type":"error","code":"BAD_MESSAGE","message":"say \\"join\\""}'
+    assert (
+        error("BAD_MESSAGE", 'say "join"')
+        == b'{"type":"error","code":"BAD_MESSAGE","message":"say \\"join\\""}'
+    )
 
 
 def test_a_ping_is_answered_with_a_pong():

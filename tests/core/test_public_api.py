@@ -11,7 +11,9 @@ import streams
 
 PUBLIC = {
     "Address",
+    "AuthRequest",
     "BucketNotUsable",
+    "Claims",
     "Contention",
     "Context",
     "Credentials",
@@ -38,6 +40,7 @@ PUBLIC = {
     "StreamSetResult",
     "StreamUpdateResult",
     "StreamsError",
+    "Subscription",
     "UnknownStream",
     "bound_to",
     "connected",

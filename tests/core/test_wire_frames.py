@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streams.messages import Envelope, timestamp
+from streams.envelope import Envelope, timestamp
 
 CORPUS = json.loads((Path(__file__).parents[1] / "wire/v1/frames.json").read_text(encoding="utf-8"))
 
