@@ -23,11 +23,17 @@ MAX_NAME_BYTES = 256
 LAYOUT_VERSION = 1
 """Version of all this and of the headers beside it. A bucket with a newer one is left alone."""
 
+REVOKED_STREAM = "revoked"
+"""What `streams.auth.revocations` keeps."""
+
+INTERNAL_STREAMS = frozenset({"presence", REVOKED_STREAM})
+"""Names that no application may give to a stream of its own."""
+
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
+_STREAM_RULE = "must start with a letter and hold at most 64 letters, digits, '_' or '-'"
 _STREAM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 # No underscore: it separates namespace and stream in a bucket's name.
 _NAMESPACE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,31}")
-_RESERVED_STREAMS = frozenset({"presence", "revoked"})
 _TOKENS = tuple(chr(b) if _PLAIN.fullmatch(chr(b)) and b < 128 else f"={b:02X}" for b in range(256))
 _GROUP_ITSELF = "="
 _EVENT = "_event"
@@ -86,10 +92,8 @@ def checked_stream_name(name: object) -> str:
         InvalidName: It does not match `[A-Za-z][A-Za-z0-9_-]{0,63}`, or is reserved.
     """
     if not isinstance(name, str) or not _STREAM_NAME.fullmatch(name):
-        raise InvalidName(
-            "stream name", name, "must start with a letter and hold at most 64 letters, digits, '_' or '-'"
-        )
-    if name in _RESERVED_STREAMS:
+        raise InvalidName("stream name", name, _STREAM_RULE)
+    if name in INTERNAL_STREAMS:
         raise InvalidName("stream name", name, "is reserved; choose another")
     return name
 
@@ -134,8 +138,20 @@ class Namespace:
     def bucket(self, stream: str) -> str:
         return f"{self.name}_{stream}"
 
+    @property
+    def bucket_streams(self) -> str:
+        """How the names of all JetStream streams begin that keep buckets."""
+        return f"KV_{self.name}_"
+
     def bucket_stream(self, stream: str) -> str:
-        """The JetStream stream that keeps the bucket."""
+        """The JetStream stream that keeps the bucket.
+
+        Raises:
+            InvalidName: No stream can have that name. Whatever asks for a bucket comes through here, so that
+                no name of a client becomes part of a command to NATS unseen.
+        """
+        if not _STREAM_NAME.fullmatch(stream):
+            raise InvalidName("stream name", stream, _STREAM_RULE)
         return f"KV_{self.name}_{stream}"
 
     def items(self, stream: str) -> str:

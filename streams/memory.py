@@ -100,6 +100,9 @@ class MemoryStore:
         bucket = self._bucket(stream)
         return Position(bucket.epoch, bucket.end)
 
+    async def is_guarded(self, stream: str) -> bool:
+        return self._bucket(stream).epoch.is_guarded
+
     async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
         bucket = self._bucket(stream)
         if at_least.epoch != bucket.epoch:

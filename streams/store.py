@@ -164,6 +164,8 @@ class Epoch:
     """Changes when the bucket is made anew or set back. Without a dot."""
     base_ms: int
     """Milliseconds since 1970 from which this epoch's timestamps count."""
+    is_guarded: bool = False
+    """Whether a rule says who may see the stream. When that changes, everybody starts over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,19 @@ class Feed(Protocol):
 
         Raises:
             UnknownStream: The stream has no bucket.
+            StoreUnavailable: Nobody could answer.
+        """
+        ...
+
+    async def is_guarded(self, stream: str) -> bool:
+        """Whether its bucket says that a rule must be asked who may see it. Asked for after this call began.
+
+        A group that is read later may be of an epoch in which that has
+        changed: `Epoch.is_guarded` says so of what was read.
+
+        Raises:
+            UnknownStream: The stream has no bucket.
+            BucketNotUsable: It has none of a layout that is known here.
             StoreUnavailable: Nobody could answer.
         """
         ...

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable
 
@@ -38,8 +39,10 @@ class Follower:
     """One group and the task that keeps it.
 
     `shown` is called with what watchers must be told, `event` with ephemeral
-    events, and `restarted` when the bucket was made anew or set back, so
-    that all that was said about the group is void.
+    events, and `restarted` when the bucket was made anew or set back or has
+    new rules, so that all that was said about the group is void. `begun` is
+    called when the group has been read whole, at first and after every such
+    restart, before those who wait for it are told.
     """
 
     def __init__(
@@ -51,18 +54,30 @@ class Follower:
         shown: Callable[[list[Shown]], None],
         event: Callable[[EventSent], None],
         restarted: Callable[[], None],
+        begun: Callable[[], None] = lambda: None,
     ) -> None:
         self.group = Group()
         self._feed, self._stream, self._name = feed, stream, group
-        self._shown, self._event, self._restarted = shown, event, restarted
+        self._shown, self._event, self._restarted, self._begun = shown, event, restarted, begun
         self._waiting: list[asyncio.Future[None]] = []
         self._wanted = asyncio.Event()
-        self._complete_at = 0.0
+        self._verified_at = -math.inf
+        self._losses = self._losses_verified = 0
 
     @property
     def loaded(self) -> bool:
         """Whether the group has been read once: before that it is shown to nobody."""
         return self.group.position is not None
+
+    @property
+    def verified_at(self) -> float:
+        """By the loop's clock: when the question began by which the group was last known to be complete."""
+        return self._verified_at
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether that question began after everything may have been missed that may have been missed."""
+        return self._losses_verified == self._losses
 
     async def fresh(self) -> None:
         """Return when the group holds everything that was committed before this call.
@@ -90,10 +105,13 @@ class Follower:
         Raises:
             UnknownStream: The stream has no bucket.
         """
+        # Nobody listened before.
+        self._losses += 1
         try:
-            async with self._feed.listening(self._stream, self._name, self._deliver, self.check):
+            async with self._feed.listening(self._stream, self._name, self._deliver, self._lose):
                 await self._follow()
         except Exception as error:
+            self._losses += 1
             for waiting in self._waiting:
                 if not waiting.done():
                     waiting.set_exception(error)
@@ -105,10 +123,11 @@ class Follower:
         while True:
             self._wanted.clear()
             waiting, self._waiting = self._waiting, []
+            began, losses = asyncio.get_running_loop().time(), self._losses
             try:
-                await self._catch_up()
+                await self._catch_up(began)
             except EpochChanged:
-                self._start_over("its bucket was made anew or set back")
+                self._start_over("its bucket was made anew, set back, or has new rules")
                 self._waiting = waiting + self._waiting
                 continue
             except StoreUnavailable as error:
@@ -123,32 +142,33 @@ class Follower:
                 # Whoever waits is told by `run`, also about what ended the task.
                 self._waiting = waiting + self._waiting
                 raise
-            failures = 0
+            failures, self._verified_at, self._losses_verified = 0, began, losses
             for done in waiting:
                 if not done.done():
                     done.set_result(None)
             try:
-                await asyncio.wait_for(self._wanted.wait(), None if settled else SETTLE_SECONDS)
+                # Not `wait_for`: before Python 3.12 it may lose a cancellation that comes with the wish.
+                async with asyncio.timeout(None if settled else SETTLE_SECONDS):
+                    await self._wanted.wait()
             except TimeoutError:
                 settled = True
 
-    async def _catch_up(self) -> None:
-        now = asyncio.get_running_loop().time()
+    async def _catch_up(self, now: float) -> None:
         end = await self._feed.end(self._stream)
         known = self.group.position
         if known is not None and known.epoch != end.epoch:
             raise EpochChanged
         # Above the leader's end: a replica answered that had applied more than its leader.
         if known is not None and known.revision >= end.revision:
-            self._complete_at = now
             return
         first = known is None
-        whole = known is not None and now - self._complete_at > MARKERS_TRUSTED_SECONDS
+        whole = known is not None and now - self._verified_at > MARKERS_TRUSTED_SECONDS
         after = 0 if known is None or whole else known.revision
         delta = await self._feed.changes(self._stream, self._name, after, end)
         missed = self.group.replace(delta) if whole else self.group.catch_up(delta)
-        self._complete_at = now
-        if missed and not first:
+        if first:
+            self._begun()
+        elif missed:
             log.info("repaired changes=%d group=%s/%s", len(missed), self._stream, self._name)
             self._shown(missed)
 
@@ -156,6 +176,10 @@ class Follower:
         log.error("starting over, %s group=%s/%s", why, self._stream, self._name)
         self.group = Group()
         self._restarted()
+
+    def _lose(self) -> None:
+        self._losses += 1
+        self.check()
 
     def _deliver(self, change: Change) -> None:
         if isinstance(change, EventSent):

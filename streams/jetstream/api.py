@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from streams.errors import StoreUnavailable, UnknownStream
 from streams.jetstream.connection import ANSWER_SECONDS, Connection, NobodyAnswers
 from streams.jetstream.questions import AnswerLost
-from streams.keys import Namespace
+from streams.keys import INTERNAL_STREAMS, Namespace
 
 LISTING_SECONDS = 60.0
 """How long a list of names may take: half a minute where there are a million."""
@@ -128,7 +128,7 @@ async def subjects(
 
 
 async def existing(connection: Connection, namespace: Namespace) -> list[Existing]:
-    """The buckets of a namespace that have a `_meta` record, by the names of their streams.
+    """The buckets of an application's streams that have a `_meta` record, by the names of the streams.
 
     Raises:
         StoreUnavailable: NATS did not answer.
@@ -142,8 +142,9 @@ async def existing(connection: Connection, namespace: Namespace) -> list[Existin
         names += page
         if not page or len(names) >= answer["total"]:
             break
-    prefix, found = namespace.bucket_stream(""), []
-    for stream in sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix)):
+    prefix, found = namespace.bucket_streams, []
+    streams = {name.removeprefix(prefix) for name in names if name.startswith(prefix)} - INTERNAL_STREAMS
+    for stream in sorted(streams):
         with suppress(UnknownStream):  # Deleted since it was listed.
             only_meta = {"subjects_filter": namespace.meta(stream)}
             state = (await stream_info(connection, namespace, stream, only_meta))["state"]

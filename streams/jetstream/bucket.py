@@ -3,11 +3,12 @@
 One bucket per stream, history 1, its committed writes republished for the
 gateways. Beside the items stands one record of the bucket's own, `_meta`:
 
-    {"v": 1, "epoch": "<random>", "base": <ms since 1970>}
+    {"v": 1, "epoch": "<random>", "base": <ms since 1970>, "guarded": <bool>}
 
-It has the layout's version, and what clients' positions and timestamps
-count from. Because it is part of every read, an answer is never empty, and
-so always says how far the replica that gave it had come.
+It has the layout's version, what clients' positions and timestamps count
+from, and whether a rule says who may see the stream. Because it is part of
+every read, an answer is never empty, and so always says how far the replica
+that gave it had come.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from __future__ import annotations
 import base64
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import orjson
 
 from streams.changes import MAX_VALUE_BYTES, json_object
-from streams.errors import BucketNotUsable, StoreUnavailable
+from streams.errors import BucketNotUsable, Contention, StoreUnavailable
 from streams.jetstream.api import api, asked_twice, error_code, reason, stream_info
 from streams.jetstream.connection import Connection, NobodyAnswers
 from streams.jetstream.questions import AnswerLost
@@ -31,6 +32,9 @@ from streams.keys import LAYOUT_VERSION, Namespace
 _NAME_IN_USE = 10058
 _WRONG_LAST_SEQUENCE = 10071
 
+ATTEMPTS = 10
+"""How often provisioning writes the record again when others have changed it meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Meta:
@@ -39,6 +43,8 @@ class Meta:
     version: int
     epoch: str
     base_ms: int
+    is_guarded: bool
+    """Whether a rule must be asked who may see the stream. So too where the record does not say."""
     revision: int
 
 
@@ -52,13 +58,16 @@ class Provisioned:
 
 
 async def provision(
-    connection: Connection, namespace: Namespace, stream: str, *, replicas: int = 1
+    connection: Connection, namespace: Namespace, stream: str, *, replicas: int = 1, guarded: bool = False
 ) -> Provisioned:
     """Make the bucket of a stream, or bring it up to date. Safe to run again, and by several at once.
+
+    `guarded` says that nobody may see the stream whom a rule does not let.
 
     Raises:
         BucketNotUsable: It has a newer layout than this release knows.
         StoreUnavailable: NATS did not answer.
+        Contention: Others changed its record all the time.
     """
     wanted, bucket = _wanted(namespace, stream, replicas), namespace.bucket(stream)
     outcome: Literal["created", "updated", "unchanged"] = "unchanged"
@@ -70,17 +79,13 @@ async def provision(
         outcome = await _update(connection, wanted)
     elif "error" in answer:
         raise BucketNotUsable(f"the bucket of stream {stream!r} cannot be made: {reason(answer)}")
+    now_ms = time.time_ns() // 1_000_000
+    first = Meta(LAYOUT_VERSION, secrets.token_hex(6), now_ms, guarded, revision=0)
     # The server says "created" of one that was there and is the same, too.
-    if await _write_meta(connection, namespace, stream) and outcome == "unchanged":
+    if await _write_meta(connection, namespace, stream, first) and outcome == "unchanged":
         outcome = "created"
-    meta = await _leaders_meta(connection, namespace, stream)
-    if meta is None:
-        raise BucketNotUsable(
-            f"bucket {bucket!r} has no usable `_meta` record; another program has written over it, "
-            "so put it back or delete the bucket"
-        )
-    if meta.version > LAYOUT_VERSION:
-        raise _newer(bucket, meta)
+    if await _guard(connection, namespace, stream, guarded) and outcome == "unchanged":
+        outcome = "updated"
     return Provisioned(stream, bucket, outcome)
 
 
@@ -106,9 +111,9 @@ def parse_meta(data: bytes, revision: int) -> Meta | None:
     match json_object(data):
         case {"v": int(version)} if version > LAYOUT_VERSION:
             # What else such a record has is not known here.
-            return Meta(version, "", 0, revision)
-        case {"v": int(version), "epoch": str(epoch), "base": int(base)}:
-            return Meta(version, epoch, base, revision)
+            return Meta(version, "", 0, True, revision)
+        case {"v": int(version), "epoch": str(epoch), "base": int(base), **rest}:
+            return Meta(version, epoch, base, rest.get("guarded") is not False, revision)
         case _:
             return None
 
@@ -177,14 +182,32 @@ async def _leaders_meta(connection: Connection, namespace: Namespace, stream: st
     return parse_meta(base64.b64decode(message.get("data", "")), message.get("seq", 0))
 
 
-async def _write_meta(connection: Connection, namespace: Namespace, stream: str) -> bool:
-    """Write the bucket's own record where there is none. Whether there was none."""
-    now = time.time_ns() // 1_000_000
-    meta = {"v": LAYOUT_VERSION, "epoch": secrets.token_hex(6), "base": now}
-    # Never expires, and is never written over: an epoch ends only on purpose.
-    headers = {EXPECTED: "0", TTL: "never"}
+async def _guard(connection: Connection, namespace: Namespace, stream: str, guarded: bool) -> bool:
+    """Let the bucket's own record say whether there is a rule. Whether it said something else."""
+    for _ in range(ATTEMPTS):
+        meta = await _leaders_meta(connection, namespace, stream)
+        if meta is None:
+            raise BucketNotUsable(
+                f"bucket {namespace.bucket(stream)!r} has no usable `_meta` record; another program has "
+                "written over it, so put it back or delete the bucket"
+            )
+        if meta.version > LAYOUT_VERSION:
+            raise _newer(namespace.bucket(stream), meta)
+        if meta.is_guarded == guarded:
+            return False
+        # The epoch goes on: positions mean what they meant.
+        if await _write_meta(connection, namespace, stream, replace(meta, is_guarded=guarded)):
+            return True
+    raise Contention(f"the record of bucket {namespace.bucket(stream)!r}", ATTEMPTS)
+
+
+async def _write_meta(connection: Connection, namespace: Namespace, stream: str, meta: Meta) -> bool:
+    """Write the bucket's own record over revision `meta.revision` of it (0: none). Whether that was it."""
+    record = {"v": meta.version, "epoch": meta.epoch, "base": meta.base_ms, "guarded": meta.is_guarded}
+    # Never expires.
+    headers = {EXPECTED: str(meta.revision), TTL: "never"}
     try:
-        message = await connection.request(namespace.meta(stream), orjson.dumps(meta), headers=headers)
+        message = await connection.request(namespace.meta(stream), orjson.dumps(record), headers=headers)
     except (NobodyAnswers, AnswerLost) as error:
         raise StoreUnavailable(f"the bucket of stream {stream!r} cannot be written: {error}") from error
     answer = orjson.loads(message.data)

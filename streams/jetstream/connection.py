@@ -188,7 +188,8 @@ class Connection:
             # nats-py knows of a loss before it tells, and does not always tell.
             self._lose()
             try:
-                await asyncio.wait_for(self._up.wait(), CONNECT_SECONDS)
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await self._up.wait()
             except TimeoutError:
                 raise self._unavailable() from None
         return self._client
@@ -218,7 +219,13 @@ class Connection:
                 pending_msgs_limit=0,
                 pending_bytes_limit=0,
             )
-            for listener in list(self._listeners):
+            # Told before anything can come over this client: what came over the one before may be
+            # incomplete. A question that it leads to waits for this client, and so is asked when all of
+            # them listen.
+            listeners = list(self._listeners)
+            for listener in listeners:
+                listener.lost()
+            for listener in listeners:
                 await self._subscribe(client, listener)
         except nats.errors.Error as error:
             await abandoned(client)
@@ -235,8 +242,10 @@ class Connection:
     async def _supervise(self) -> None:
         """Put a new client in the place of one that was lost."""
         while True:
+            # Not `wait_for`: before Python 3.12 it may lose a cancellation that comes with the result.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._lost.wait()
             if self._client.is_connected:
                 continue
             self._lose()
@@ -251,8 +260,6 @@ class Connection:
                 await asyncio.sleep(random.uniform(0.5, 2.0) if mending else random.uniform(0.05, 0.5))
             else:
                 log.info("connected again url=%s", self.url)
-                for listener in list(self._listeners):
-                    listener.lost()
 
     def _on_closed(self, client: Client) -> None:
         if client is self._client:

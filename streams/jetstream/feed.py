@@ -78,6 +78,11 @@ class JetStreamFeed:
                 raise answer
         return await self._ask_for_all(stream)
 
+    async def is_guarded(self, stream: str) -> bool:
+        # Not what is known already: of a stream that nobody watches here, nobody would notice a new rule.
+        meta = await read_meta(self._connection, self._namespace, stream)
+        return checked_meta(self._namespace, stream, meta).is_guarded
+
     async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
         async with self._reads:
             read = await Reader(self._connection, self._namespace, stream).group(
@@ -120,7 +125,8 @@ class JetStreamFeed:
             if meta is None:
                 raise StoreUnavailable(f"the bucket of stream {stream!r} has no `_meta` record (yet)")
             checked_meta(self._namespace, stream, meta)
-            epoch = Epoch(f"{zlib.crc32(created.encode()):08x}{meta.epoch}", meta.base_ms)
+            name = f"{zlib.crc32(created.encode()):08x}{meta.epoch}"
+            epoch = Epoch(name, meta.base_ms, meta.is_guarded)
             known = self._known[stream] = _Known(created, meta, epoch)
             self._highest[stream] = 0
         elif end < self._highest[stream]:
@@ -147,7 +153,8 @@ class JetStreamFeed:
         )
         # Timestamps count from now on, or clients would take the old state for older news.
         base_ms = max(known.epoch.base_ms, time.time_ns() // 1_000_000)
-        epoch = Epoch(f"{known.epoch.name.partition('~')[0]}~{secrets.token_hex(3)}", base_ms)
+        name = f"{known.epoch.name.partition('~')[0]}~{secrets.token_hex(3)}"
+        epoch = Epoch(name, base_ms, known.epoch.is_guarded)
         self._known[stream] = _Known(known.created, known.meta, epoch)
         self._highest[stream] = end
         return end

@@ -37,6 +37,9 @@ class Disturbed:
     async def end(self, stream: str) -> Position:
         return await self._feed.end(stream)
 
+    async def is_guarded(self, stream: str) -> bool:
+        return await self._feed.is_guarded(stream)
+
     async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
         delta = await self._feed.changes(stream, group, after, at_least)
         self.reading.set()

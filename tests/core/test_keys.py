@@ -257,3 +257,9 @@ def test_the_longest_names_fit_into_what_the_server_takes_as_one_line():
 
     for subject in (direct_get, event, namespace.live_group(address.stream, address.group)):
         assert len(f"HPUB {subject} {INBOX} 99999999 99999999\r\n") < CONTROL_LINE
+
+
+@pytest.mark.parametrize("name", ["", "to do", "todo.>", "*", "todo\r\nPUB evil 0\r\n", "1st", "x" * 65])
+def test_no_name_that_a_stream_cannot_have_becomes_part_of_a_command_to_nats(name: str):
+    with pytest.raises(InvalidName):
+        Namespace().bucket_stream(name)
