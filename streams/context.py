@@ -47,6 +47,10 @@ class Context:
     """The name of the step that runs."""
     trace_id: str = field(default_factory=lambda: secrets.token_hex(16))
     """32 hex digits. From the request's `traceparent` header where it has one (W3C Trace Context)."""
+    # Not in logs: it may be personal.
+    auth: Any = field(default=None, repr=False)
+    """What `authenticate` made of the caller; the token's claims where an application has no such function.
+    None: nobody knows who it is."""
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
@@ -56,6 +60,6 @@ class Context:
         )
 
 
-def context_for(*streams: Stream[Any], step: str = "step") -> Context:
+def context_for(*streams: Stream[Any], step: str = "step", auth: Any = None) -> Context:
     """A context for calling a handler by hand, in a test."""
-    return Context(StreamsByName(streams), step)
+    return Context(StreamsByName(streams), step, auth=auth)

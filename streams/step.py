@@ -6,13 +6,17 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from streams.errors import DefinitionRefused
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 Handler: TypeAlias = Callable[..., Any]
+
+Auth: TypeAlias = Literal["optional", "required", "none"]
+"""Who may run a step: everybody, but not with a bad token; somebody who is known; everybody, whatever
+token it brings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class HttpTrigger:
     method: str
     path: str
     """As in FastAPI: `/todo/{id}`. The seed's `/todo/:id` means the same."""
+    auth: Auth = "optional"
+    """Who may send one."""
 
     def __post_init__(self) -> None:
         method = self.method.upper() if isinstance(self.method, str) else self.method
@@ -31,19 +37,31 @@ class HttpTrigger:
             )
         if not isinstance(self.path, str) or not self.path.startswith("/"):
             raise DefinitionRefused(f"path {self.path!r} does not start with '/'")
+        if self.auth not in get_args(Auth):
+            raise DefinitionRefused(
+                f"auth={self.auth!r} does not exist; expected one of {', '.join(get_args(Auth))}"
+            )
         object.__setattr__(self, "method", method)
         object.__setattr__(self, "path", re.sub(r"/:([A-Za-z_]\w*)", r"/{\1}", self.path))
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path}"
+        auth = "" if self.auth == "optional" else f" (auth {self.auth})"
+        return f"{self.method} {self.path}{auth}"
 
 
 Trigger: TypeAlias = HttpTrigger
 
 
-def http(method: str, path: str) -> HttpTrigger:
-    """Run the step for every request with this method and path."""
-    return HttpTrigger(method, path)
+def http(method: str, path: str, *, auth: Auth = "optional") -> HttpTrigger:
+    """Run the step for every request with this method and path, and say who may send one.
+
+    With `auth="required"` somebody who is known: who comes without a good
+    token gets 401 before anything of its request is read. With `"optional"`
+    `context.auth` of anybody without a token is None, unless `authenticate`
+    says otherwise; a bad token gets 401 all the same. With `"none"` tokens
+    are not looked at: for webhooks with a token of their own.
+    """
+    return HttpTrigger(method, path, auth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +101,8 @@ class Step:
 def step_config(value: object) -> StepConfig:
     """The config of a step file: a `StepConfig`, or a dict in one of the seed's forms.
 
-    `{"name", "triggers": [{"type": "http", "method", "path"}], "flows"}`, or
-    `{"type": "api", "name", "method", "path", "flows"}`.
+    `{"name", "triggers": [{"type": "http", "method", "path", "auth"}], "flows"}`, or
+    `{"type": "api", "name", "method", "path", "auth", "flows"}`.
 
     Raises:
         DefinitionRefused: It is neither, or asks for something that does not exist here.
@@ -103,7 +121,7 @@ def step_config(value: object) -> StepConfig:
     )
 
 
-_TRIGGER_KEYS = ("type", "method", "path")
+_TRIGGER_KEYS = ("type", "method", "path", "auth")
 
 
 def _refuse_unknown(what: str, value: Mapping[str, Any], known: Iterable[str]) -> None:
@@ -120,6 +138,8 @@ def _trigger(value: object) -> Trigger:
     _refuse_unknown("a trigger", value, _TRIGGER_KEYS)
     match value.get("type"):
         case "http" | "api":
-            return HttpTrigger(value.get("method", "GET"), value.get("path", ""))
+            return HttpTrigger(
+                value.get("method", "GET"), value.get("path", ""), value.get("auth", "optional")
+            )
         case other:
             raise DefinitionRefused(f"trigger type {other!r} does not exist here; expected 'http'")

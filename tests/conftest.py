@@ -33,6 +33,7 @@ from streams.keys import Namespace
 from streams.memory import MemoryStore
 from streams.store import Feed, Store
 from tests.browser import Browser
+from tests.everybody import open_hub
 
 _namespaces = (f"t{number}" for number in count())
 
@@ -133,7 +134,7 @@ async def gateway_on(feed: Feed, *, look_for_losses_seconds: float = 15.0) -> As
     # As uvloop does, which serves otherwise.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     async with (
-        Hub.running(feed, look_for_losses_seconds=look_for_losses_seconds) as hub,
+        open_hub(feed, look_for_losses_seconds=look_for_losses_seconds) as hub,
         listening(hub, sock),
     ):
         yield Gateway(f"ws://127.0.0.1:{sock.getsockname()[1]}/", hub)

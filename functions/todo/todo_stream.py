@@ -15,4 +15,4 @@ class Todo(BaseModel):
     completed_at: datetime | None = None
 
 
-todo = Stream("todo", Todo)
+todo = Stream("todo", Todo, public=True)

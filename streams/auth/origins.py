@@ -15,6 +15,7 @@ from streams.errors import DefinitionRefused
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _LOOPBACK_ORIGIN = r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]+)?"
+_NOBODY = "(?!)"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _MAX_BYTES = 300
 """No origin of a browser is longer; what is would only be expensive to look at."""
@@ -26,13 +27,15 @@ class Origins:
 
     An origin is what a browser sends: `https://app.example.com`, without a
     path. `https://*.example.com` stands for every name below it, however deep.
+    Where `is_local` is False, pages of this machine count as listed ones only.
 
     Raises:
         DefinitionRefused: One of them is no origin.
     """
 
-    def __init__(self, listed: Iterable[str] = ()) -> None:
-        self.pattern = "|".join([_LOOPBACK_ORIGIN, *map(_pattern, listed)])
+    def __init__(self, listed: Iterable[str] = (), *, is_local: bool = True) -> None:
+        local = [_LOOPBACK_ORIGIN] if is_local else []
+        self.pattern = "|".join([*local, *map(_pattern, listed)]) or _NOBODY
         """The same rule as a regular expression, for a CORS middleware."""
         self._allowed = re.compile(self.pattern)
 

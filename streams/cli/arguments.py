@@ -70,6 +70,17 @@ OriginNames: TypeAlias = Annotated[
         "or https://*.example.com. May be given several times.",
     ),
 ]
+ListedOrigins: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--origin",
+        envvar="STREAMS_ORIGINS",
+        metavar="ORIGIN",
+        show_default=False,
+        help="Pages that may talk to it, such as https://app.example.com or https://*.example.com. May be "
+        "given several times. Without it, no page may; programs that are no browsers may.",
+    ),
+]
 ModelFolder: TypeAlias = Annotated[
     Path | None,
     typer.Option(

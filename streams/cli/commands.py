@@ -11,10 +11,12 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from streams.cli import items, listing, new, provisioning, resources
+from streams.auth.configuration import ANONYMOUS_ONLY, TokenSettings
+from streams.cli import gateway, items, listing, new, provisioning, resources, revoking, tokens
 from streams.cli.arguments import PANEL, NamespaceName, OriginNames, with_credentials
 from streams.cli.printing import err, out
 from streams.cli.running import Commands, until_done
+from streams.cli.tokens import with_token_options
 from streams.cli.watch import watch_room
 from streams.jetstream.credentials import NOBODY, Credentials
 from streams.messages import Room
@@ -30,6 +32,7 @@ app = typer.Typer(
 
 @app.command()
 @with_credentials
+@with_token_options
 def dev(
     folder: Annotated[Path, typer.Argument(help="Where the streams and steps are.")] = Path("functions"),
     port: Annotated[
@@ -59,6 +62,7 @@ def dev(
     namespace: NamespaceName = "streams",
     credentials: Credentials = NOBODY,
     origin: OriginNames = None,
+    tokens: TokenSettings = ANONYMOUS_ONLY,
 ) -> None:
     """Run everything on this machine: nats-server, gateway, functions and page. Functions restart on save."""
     from streams.dev.nats import NatsChoice
@@ -68,9 +72,8 @@ def dev(
     _log_to(err)
     screen = Screen(err)
     choice = NatsChoice(data, nats, credentials, nats_image)
-    until_done(
-        run(DevSettings(folder, choice, namespace, port, tuple(origin or ())), screen.ready, screen.loaded)
-    )
+    settings = DevSettings(folder, choice, namespace, port, tuple(origin or ()), tokens)
+    until_done(run(settings, screen.ready, screen.loaded))
 
 
 @app.command()
@@ -81,10 +84,19 @@ def watch(
         str | None, typer.Argument(help="One item of the group. Without it: all of them.")
     ] = None,
     url: Annotated[str, typer.Option(envvar="STREAMS_URL", help="The gateway.")] = "ws://127.0.0.1:3000/",
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="STREAMS_TOKEN",
+            metavar="TOKEN",
+            show_default=False,
+            help="Who we are to the gateway: what `streams token` prints.",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print every frame as it comes, one a line.")] = False,
 ) -> None:
     """Print what a group holds, and every change of it from now on."""
-    until_done(watch_room(url, Room(stream, group, item), out=out, err=err, raw=json))
+    until_done(watch_room(url, Room(stream, group, item), out=out, err=err, raw=json, token=token))
 
 
 @app.command(name="version")
@@ -93,7 +105,16 @@ def show_version() -> None:
     out.print(version("realtime-streams"), highlight=False)
 
 
-for verbs in (new.app, items.app, listing.app, provisioning.app, resources.app):
+for verbs in (
+    new.app,
+    items.app,
+    listing.app,
+    provisioning.app,
+    gateway.app,
+    resources.app,
+    tokens.app,
+    revoking.app,
+):
     app.add_typer(verbs)
 
 

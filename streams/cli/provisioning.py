@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 from rich.text import Text
@@ -17,12 +17,14 @@ from streams.cli.arguments import (
 )
 from streams.cli.printing import print_json, print_line, print_note
 from streams.cli.running import inside
-from streams.jetstream.bucket import Provisioned, provision
+from streams.jetstream.bucket import Provisioned
 from streams.jetstream.connection import Connection, connected_to
 from streams.jetstream.credentials import NOBODY, Credentials
+from streams.jetstream.provisioning import provision_application
 from streams.keys import Namespace
 from streams.memory import MemoryStore
 from streams.settings import NATS_URL
+from streams.stream import Stream
 
 app = typer.Typer()
 PANEL = "An application's files"
@@ -45,24 +47,27 @@ def provision_streams(
     credentials: Credentials = NOBODY,
     json: AsJson = False,
 ) -> None:
-    """Make or bring up to date the bucket of every stream that a folder declares. Safe to run again."""
-    streams = [stream.name for stream in application_in(folder).streams]
+    """Make or bring up to date the bucket of every stream that a folder declares. Safe to run again.
+
+    Besides, the bucket `revoked` is made: what `streams revoke` writes.
+    """
+    streams = application_in(folder).streams
     names = Namespace(namespace)
 
     async def each(connection: Connection) -> list[Provisioned]:
         done: list[Provisioned] = []
-        for stream in streams:
-            done.append(await provision(connection, names, stream, replicas=replicas))
+        async for bucket in provision_application(connection, names, streams, replicas=replicas):
+            done.append(bucket)
             if not json:
                 # Said at once: when the next one fails, this one is done all the same.
-                _print(done[-1])
+                _print(bucket)
         return done
 
     done = inside(connected_to(nats, name="streams provision", credentials=credentials), each)
     if json:
         print_json(done)
-    elif not done:
-        print_note(f"no file below {folder} ends in _stream.py, so there is nothing to provision")
+    elif not streams:
+        print_note(f"no file below {folder} ends in _stream.py, so there is no stream to provision")
 
 
 @app.command("check", rich_help_panel=PANEL)
@@ -73,12 +78,16 @@ def check_application(folder: Folder = FUNCTIONS, json: AsJson = False) -> None:
     application = application_in(folder)
     # Finds the handlers that FastAPI does not take.
     functions_app(application, MemoryStore())
-    streams = [stream.name for stream in application.streams]
+    streams, auth = application.streams, application.auth
     steps = [(step, str(trigger)) for step in application.steps for trigger in step.config.triggers]
     if json:
         print_json(
             {
-                "streams": [{"name": stream} for stream in streams],
+                "auth": None if auth is None else auth.path,
+                "streams": [
+                    {"name": stream.name, "access": _access(stream), "send": stream.can_send is not None}
+                    for stream in streams
+                ],
                 "steps": [
                     {"name": step.config.name, "trigger": trigger, "file": step.path}
                     for step, trigger in steps
@@ -86,13 +95,32 @@ def check_application(folder: Folder = FUNCTIONS, json: AsJson = False) -> None:
             }
         )
         return
+    if auth is not None:
+        print_line(Text.assemble("auth    ", ("authenticate", "bold"), "  ", (auth.path.name, "dim")))
     for stream in streams:
-        print_line(Text.assemble("stream  ", (stream, "bold")))
+        who, can_send = _WHO[_access(stream)], "" if stream.can_send is None else "  clients may send"
+        print_line(Text.assemble("stream  ", (stream.name, "bold"), "  ", who, can_send))
     for step, trigger in steps:
         file = str(step.path.relative_to(application.folder))
         print_line(Text.assemble("step    ", (trigger, "bold"), f"  {step.config.name}  ", (file, "dim")))
     if not streams and not steps:
         print_note(f"no file below {folder} ends in _stream.py or _step.py")
+    if everybody := [stream.name for stream in streams if _access(stream) == "everybody"]:
+        # Meant or forgotten, it looks the same. `streams dev` runs on one machine, and need not ask.
+        print_note(f"everybody may see: {', '.join(everybody)}; give them can_access, or say public=True")
+
+
+_WHO = {
+    "everybody": ("open to everybody", "yellow"),
+    "public": ("public", "green"),
+    "rule": ("can_access", "green"),
+}
+
+
+def _access(stream: Stream[Any]) -> Literal["everybody", "public", "rule"]:
+    if stream.can_access is not None:
+        return "rule"
+    return "public" if stream.public else "everybody"
 
 
 def _print(done: Provisioned) -> None:

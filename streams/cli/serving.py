@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import uvicorn
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
+from streams.auth.callers import Callers
+from streams.auth.configuration import TokenSettings, verifier
 from streams.auth.operator import Operator
 from streams.auth.origins import Origins
+from streams.auth.rules import OwnRules
+from streams.cli.listening import log_to_standard_error
 from streams.cli.printing import counted, print_note
+from streams.discovery import Application
 from streams.gateway.guard import GuardedHttp
 from streams.gateway.server import serving, stop_requested
 from streams.jetstream.connection import Connection
@@ -19,7 +24,6 @@ from streams.jetstream.feed import JetStreamFeed
 from streams.jetstream.kv_store import KvStore
 from streams.keys import Namespace
 from streams.resources.app import EXPOSED_HEADERS, resources_app
-from streams.stream import Stream
 
 DRAIN_SECONDS = 5
 """How long requests under way may take when it ends."""
@@ -29,15 +33,17 @@ class Access:
     """Who may ask for items, and from which pages.
 
     Raises:
-        DefinitionRefused: The token is too short, or an origin is none.
+        DefinitionRefused: The operator's token is too short, an origin is none, or tokens cannot be
+            checked as they are to be.
     """
 
-    def __init__(self, operator_token: str, origins: Iterable[str]) -> None:
+    def __init__(self, operator_token: str, origins: Iterable[str], tokens: TokenSettings) -> None:
         self.operator, self.origins = Operator(operator_token), Origins(origins)
+        self.verifier = verifier(tokens, is_dev=False)
 
 
 async def serve_items(
-    streams: Sequence[Stream[Any]],
+    application: Application,
     connection: Connection,
     namespace: Namespace,
     sock: socket.socket,
@@ -45,14 +51,35 @@ async def serve_items(
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
     store, feed = KvStore(connection, namespace), JetStreamFeed(connection, namespace)
+    log_to_standard_error()
+    stopped = stop_requested()
+    async with (
+        access.verifier as verifier,
+        OwnRules.running(application.streams, application.auth) as rules,
+    ):
+        items = resources_app(
+            application.streams,
+            store,
+            feed,
+            operator=access.operator,
+            doorkeeper=Callers(verifier, rules, store, feed),
+        )
+        async with serving(_config(items, access.origins), [sock]):
+            host, port = sock.getsockname()[:2]
+            count = counted(len(application.streams), "stream")
+            print_note(f"{count} at http://{host}:{port}/streams; Ctrl-C ends it")
+            await stopped.wait()
+
+
+def _config(items: ASGIApp, origins: Origins) -> uvicorn.Config:
     served = CORSMiddleware(
-        resources_app(streams, store, feed, operator=access.operator),
-        allow_origin_regex=access.origins.pattern,
+        items,
+        allow_origin_regex=origins.pattern,
         allow_methods=["*"],
         allow_headers=["*"],
         expose_headers=EXPOSED_HEADERS,
     )
-    config = uvicorn.Config(
+    return uvicorn.Config(
         served,
         http=GuardedHttp,
         ws="none",
@@ -62,8 +89,3 @@ async def serve_items(
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    stopped = stop_requested()
-    async with serving(config, [sock]):
-        host, port = sock.getsockname()[:2]
-        print_note(f"{counted(len(streams), 'stream')} at http://{host}:{port}/streams; Ctrl-C ends it")
-        await stopped.wait()

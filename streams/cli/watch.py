@@ -21,11 +21,14 @@ class JoinRefused(StreamsError):
     """The gateway does not let us into the room."""
 
 
-async def watch_room(url: str, room: Room, *, out: Console, err: Console, raw: bool) -> None:
+async def watch_room(
+    url: str, room: Room, *, out: Console, err: Console, raw: bool, token: str | None = None
+) -> None:
     """Print a room until interrupted.
 
     Raises:
         JoinRefused: The gateway refuses the room; the sentence is its own.
+        TokenRefused: It does not let us in.
     """
     said_away = False
 
@@ -37,7 +40,7 @@ async def watch_room(url: str, room: Room, *, out: Console, err: Console, raw: b
             )
         said_away = True
 
-    async for frame in frames(url, room, away=away):
+    async for frame in frames(url, room, away=away, token=token):
         message: dict[str, Any] = orjson.loads(frame)
         if message.get("type") != "stream":
             continue

@@ -20,7 +20,13 @@ class NotAGateway(StreamsError):
     """The address answers, but does not open WebSockets."""
 
 
-async def frames(url: str, room: Room, *, away: Callable[[Exception], None]) -> AsyncIterator[bytes]:
+class TokenRefused(StreamsError):
+    """The gateway does not let us in with this token, or without one."""
+
+
+async def frames(
+    url: str, room: Room, *, away: Callable[[Exception], None], token: str | None = None
+) -> AsyncIterator[bytes]:
     """Every frame of a room as JSON text, byte for byte as it came.
 
     After a lost connection the room is joined again, and a `sync` says what
@@ -29,6 +35,7 @@ async def frames(url: str, room: Room, *, away: Callable[[Exception], None]) -> 
 
     Raises:
         NotAGateway: Something else answers at `url`.
+        TokenRefused: The token is not good (any more).
     """
     subscription = str(uuid.uuid4())
     data = {"streamName": room.stream, "groupId": room.group, "subscriptionId": subscription}
@@ -38,11 +45,21 @@ async def frames(url: str, room: Room, *, away: Callable[[Exception], None]) -> 
 
     def seen(error: Exception) -> Exception | None:
         if isinstance(error, InvalidStatus):
+            if error.response.status_code == 401:
+                return TokenRefused(
+                    f"{url} does not accept the token; `streams token` makes one for `streams dev`"
+                )
+            if error.response.status_code == 503:
+                away(error)
+                return None
             return NotAGateway(f"{url} answers with HTTP {error.response.status_code}; is it a gateway?")
         away(error)
         return None
 
-    async for socket in connect(url, max_size=MAX_FRAME_BYTES, process_exception=seen):
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    async for socket in connect(
+        url, max_size=MAX_FRAME_BYTES, process_exception=seen, additional_headers=headers
+    ):
         try:
             await socket.send(join)
             async for frame in socket:

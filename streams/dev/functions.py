@@ -23,8 +23,7 @@ from typing import Any
 
 import httpx
 
-from streams.dev.handover import in_one_line
-from streams.jetstream.credentials import Server
+from streams.dev.handover import Handover, in_one_line
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +43,17 @@ class Found:
     """`{"name", "bucket"}` of each."""
     steps: list[dict[str, str]]
     """`{"name", "trigger", "file"}` of each."""
+    has_auth: bool
+    """Whether an `authenticate` says who callers are."""
+    guarded: list[str]
+    """Names of the streams with a `can_access`."""
+    sendable: list[str]
+    """Names of the streams with a `can_send`."""
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether it matters anywhere who a caller is."""
+        return bool(self.has_auth or self.guarded or self.sendable)
 
 
 class FunctionsBroken(Exception):
@@ -53,20 +63,21 @@ class FunctionsBroken(Exception):
 class Functions:
     """The functions of one folder, served by a process of their own."""
 
-    def __init__(self, folder: Path, nats: Server, namespace: str, sockets: Path) -> None:
-        self._folder, self._nats, self._namespace = folder, nats, namespace
+    def __init__(self, folder: Path, handover: Handover, namespace: str, sockets: Path) -> None:
+        self._folder, self._handover, self._namespace = folder, handover, namespace
         self._sockets = (sockets / f"{number}.sock" for number in count())
         self._process: _Running | None = None
+        self._found: Found | None = None
         self._broken: str | None = None
         self._ready = asyncio.Event()
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, folder: Path, nats: Server, namespace: str) -> AsyncIterator[Functions]:
+    async def running(cls, folder: Path, handover: Handover, namespace: str) -> AsyncIterator[Functions]:
         """The functions for the length of the block. Start them with `reload`."""
-        # A Unix socket in a folder of our own: nobody else can talk past the gateway's checks.
+        # Unix sockets in a folder of our own: nobody else can talk past the gateway's checks.
         with tempfile.TemporaryDirectory(prefix="streams-") as sockets:
-            functions = cls(folder, nats, namespace, Path(sockets))
+            functions = cls(folder, handover, namespace, Path(sockets))
             try:
                 yield functions
             finally:
@@ -82,10 +93,10 @@ class Functions:
         self._ready.clear()
         before, self._process = self._process, None
         try:
-            self._process, found = await _start(
-                self._folder, self._nats, self._namespace, next(self._sockets), self._ended
+            self._process = await _start(
+                self._folder, self._handover, self._namespace, next(self._sockets), self._ended
             )
-            self._broken = None
+            self._found, self._broken = self._process.found, None
         except FunctionsBroken as error:
             self._broken = str(error)
             raise
@@ -93,7 +104,12 @@ class Functions:
             self._ready.set()
             if before is not None:
                 await before.stop(REPLACED_SECONDS)
-        return found
+        return self._found
+
+    @property
+    def found(self) -> Found | None:
+        """What was found when the files could be loaded last; None: they never could."""
+        return self._found
 
     async def client(self) -> httpx.AsyncClient:
         """Talks to the process that serves. Waits for one that is starting.
@@ -101,10 +117,22 @@ class Functions:
         Raises:
             FunctionsBroken: There is none.
         """
+        return (await self._serving()).client
+
+    async def rules(self) -> tuple[httpx.AsyncClient, Found]:
+        """Talks to its rules, on a socket of their own, and what was found there. Waits as `client` does.
+
+        Raises:
+            FunctionsBroken: There is none.
+        """
+        serving = await self._serving()
+        return serving.rules, serving.found
+
+    async def _serving(self) -> _Running:
         await self._ready.wait()
         if self._process is None:
             raise FunctionsBroken(self._broken or "the functions are not running")
-        return self._process.client
+        return self._process
 
     def _ended(self, process: _Running, code: int) -> None:
         if self._process is process:
@@ -119,6 +147,8 @@ class Functions:
 class _Running:
     process: Process
     client: httpx.AsyncClient
+    rules: httpx.AsyncClient
+    found: Found
     watching: asyncio.Task[None]
 
     async def stop(self, seconds: float) -> None:
@@ -132,17 +162,20 @@ class _Running:
                 self.process.kill()
             await self.process.wait()
         await self.client.aclose()
+        await self.rules.aclose()
 
 
 async def _start(
-    folder: Path, nats: Server, namespace: str, socket: Path, ended: Callable[[_Running, int], None]
-) -> tuple[_Running, Found]:
+    folder: Path, handover: Handover, namespace: str, socket: Path, ended: Callable[[_Running, int], None]
+) -> _Running:
     reading, writing = os.pipe()
+    rules_socket = socket.with_suffix(".rules")
     try:
         # -P: a folder `streams` where the developer stands must not be taken for the library.
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "streams.dev.functions_process", str(folder),
-            "--namespace", namespace, "--socket", str(socket), "--report", str(writing),
+            "--namespace", namespace, "--socket", str(socket), "--rules-socket", str(rules_socket),
+            "--report", str(writing),
             stdin=PIPE, pass_fds=(writing,), start_new_session=True,
         )  # fmt: skip
     except BaseException:
@@ -152,7 +185,7 @@ async def _start(
         os.close(writing)
     # Not as an argument: everyone on this machine can read those. It fits into the pipe at once.
     assert process.stdin is not None
-    process.stdin.write(in_one_line(nats))
+    process.stdin.write(in_one_line(handover))
     try:
         report = await _report(process, reading)
     except BaseException:
@@ -168,11 +201,15 @@ async def _start(
     async def watch() -> None:
         ended(running, await process.wait())
 
-    client = httpx.AsyncClient(
+    watching = asyncio.create_task(watch(), name="dev: watch the functions process")
+    running = _Running(process, _client(socket), _client(rules_socket), Found(**report), watching)
+    return running
+
+
+def _client(socket: Path) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
         transport=httpx.AsyncHTTPTransport(uds=str(socket)), base_url="http://functions", timeout=None
     )
-    running = _Running(process, client, asyncio.create_task(watch(), name="dev: watch the functions process"))
-    return running, Found(report["streams"], report["steps"])
 
 
 async def _report(process: Process, descriptor: int) -> dict[str, Any]:

@@ -1,21 +1,37 @@
-"""Where NATS is and how to get in, from one process to another: one line of JSON through a pipe."""
+"""What a functions process must know and nobody else may: one line of JSON through a pipe."""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
+from streams.auth.configuration import TokenSettings
 from streams.jetstream.credentials import Credentials, Server
 
 
-def in_one_line(nats: Server) -> bytes:
-    """A server and its credentials, to be written where nobody else reads."""
-    given = {name: os.fspath(value) for name, value in asdict(nats.credentials).items() if value is not None}
-    return json.dumps({"url": nats.url, "credentials": given}).encode() + b"\n"
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What is handed over when a functions process starts."""
+
+    nats: Server
+    """Where NATS is, and how to get in."""
+    tokens: TokenSettings
+    """How tokens are checked, the secret included."""
 
 
-def of_line(line: bytes) -> Server:
-    """The server of `in_one_line`."""
+def in_one_line(handover: Handover) -> bytes:
+    """All of it, to be written where nobody else reads."""
+    nats = handover.nats
+    credentials = {
+        name: os.fspath(value) for name, value in asdict(nats.credentials).items() if value is not None
+    }
+    value = {"url": nats.url, "credentials": credentials, "tokens": asdict(handover.tokens)}
+    return json.dumps(value).encode() + b"\n"
+
+
+def of_line(line: bytes) -> Handover:
+    """What `in_one_line` has written."""
     value = json.loads(line)
-    return Server(value["url"], Credentials(**value["credentials"]))
+    nats = Server(value["url"], Credentials(**value["credentials"]))
+    return Handover(nats, TokenSettings(**value["tokens"]))

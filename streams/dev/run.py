@@ -2,7 +2,8 @@
 
 nats-server, gateway and page in this process and below it, the functions in
 one of their own. Saving a file starts the functions anew; sockets stay open,
-because the gateway does not depend on any application code.
+because the gateway does not depend on any application code: it asks the
+functions for their rules, and asks again when they were started anew.
 """
 
 from __future__ import annotations
@@ -14,22 +15,28 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from watchfiles import PythonFilter, awatch
 from watchfiles.main import FileChange
 
+from streams.auth.configuration import ANONYMOUS_ONLY, TokenSettings, verifier
+from streams.auth.development import SECRET_FILE, development_secret
 from streams.auth.origins import Origins
+from streams.auth.tokens import Verifier
 from streams.dev.app import dev_app
 from streams.dev.functions import Found, Functions, FunctionsBroken
+from streams.dev.handover import Handover
 from streams.dev.nats import DevNats, NatsChoice, chosen
+from streams.dev.rules import AskedRules
 from streams.errors import DevFailed
 from streams.gateway.hub import Hub
 from streams.gateway.server import listening
-from streams.jetstream.connection import connected_to
-from streams.jetstream.feed import JetStreamFeed
-from streams.keys import Namespace
+from streams.gateway.service import gateway
+from streams.jetstream.bucket import provision
+from streams.jetstream.connection import Connection, connected_to
+from streams.keys import REVOKED_STREAM, Namespace
 from streams.tasks import background_tasks
 
 log = logging.getLogger(__name__)
@@ -51,6 +58,8 @@ class DevSettings:
     """None: 3000, or the next one that is free."""
     origins: tuple[str, ...] = ()
     """Origins of pages on other machines that may talk to it, such as https://app.example.com."""
+    tokens: TokenSettings = ANONYMOUS_ONLY
+    """Without keys: those that `streams token` makes are accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,8 @@ class Running:
     nats: DevNats
     nats_version: str
     folder: Path
+    secret_file: Path | None
+    """Where the secret is that `streams token` needs; None: whoever started it has keys of their own."""
 
 
 async def run(
@@ -70,6 +81,7 @@ async def run(
 
     Raises:
         DevFailed: It cannot start. The sentence says what to do.
+        DefinitionRefused: An origin is none, or tokens cannot be checked as the settings say.
     """
     if not settings.folder.is_dir():
         raise DevFailed(
@@ -79,7 +91,8 @@ async def run(
     origins = Origins(settings.origins)
     settings.nats.check()
     _ignored_by_git(settings.nats.data.parent)
-    stop = _Stop()
+    tokens, secret_file = _tokens(settings)
+    checking, stop = verifier(tokens, is_dev=True), _Stop()
     with stop.requested(), _bound(settings.port) as sock:
         url = f"http://{HOST}:{sock.getsockname()[1]}"
         async with (
@@ -87,15 +100,18 @@ async def run(
             connected_to(
                 nats.server.url, name="streams dev gateway", credentials=nats.server.credentials
             ) as connection,
-            Hub.running(JetStreamFeed(connection, Namespace(settings.namespace))) as hub,
-            Functions.running(settings.folder, nats.server, settings.namespace) as functions,
+            checking as checks,
+            Functions.running(
+                settings.folder, Handover(nats.server, tokens), settings.namespace
+            ) as functions,
+            _gateway(connection, Namespace(settings.namespace), checks, functions) as hub,
         ):
             stop.in_order = True
-            ready(Running(url, nats, connection.server_version, settings.folder))
+            ready(Running(url, nats, connection.server_version, settings.folder, secret_file))
             # Nobody is served before the first load: a tab that was open all
             # the time would join streams that are only now being provisioned.
             async with (
-                _reloading(functions, settings.folder, loaded),
+                _reloading(functions, hub, settings.folder, loaded),
                 listening(
                     hub, sock, dev_app(functions, settings.folder, origins), origins=origins, drain_seconds=1
                 ),
@@ -103,33 +119,57 @@ async def run(
                 await stop.wait()
 
 
-async def _load(functions: Functions, loaded: Callable[[Found | FunctionsBroken], None]) -> None:
-    try:
-        loaded(await functions.reload())
-    except FunctionsBroken as error:
-        loaded(error)
+def _tokens(settings: DevSettings) -> tuple[TokenSettings, Path | None]:
+    """How tokens are checked, and the file with the secret where it is ours."""
+    if settings.tokens.has_keys:
+        return settings.tokens, None
+    file = settings.nats.data.parent / SECRET_FILE.name
+    return replace(settings.tokens, secret=development_secret(file)), file
+
+
+@asynccontextmanager
+async def _gateway(
+    connection: Connection, namespace: Namespace, checks: Verifier, functions: Functions
+) -> AsyncIterator[Hub]:
+    # The functions provision this too, but not while they are broken, and there is no gateway without it.
+    await provision(connection, namespace, REVOKED_STREAM, guarded=True)
+    async with gateway(connection, namespace, checks, AskedRules(functions)) as hub:
+        yield hub
 
 
 @asynccontextmanager
 async def _reloading(
-    functions: Functions, folder: Path, loaded: Callable[[Found | FunctionsBroken], None]
+    functions: Functions, hub: Hub, folder: Path, loaded: Callable[[Found | FunctionsBroken], None]
 ) -> AsyncIterator[None]:
     """Start the functions now, and anew whenever a Python file of the folder is saved.
 
-    Entered when they were started once.
+    Entered when they were started once. Whenever they were, everybody is
+    asked about again: the rules may be others.
     """
     saves = awatch(folder, watch_filter=PythonFilter(), debounce=200, step=20)
     async with background_tasks() as tasks:
+
+        async def load() -> None:
+            try:
+                loaded(await functions.reload())
+            except FunctionsBroken as error:
+                loaded(error)
+                return
+            # Beside the next save: without NATS it takes until that is back.
+            tasks.start(hub.guests.recheck_everybody(), name="dev: ask the rules again")
+
         first_save = tasks.start(_first(saves), name="dev: wait for a save")
         # The watcher stands as soon as that task has begun: what is saved
         # while the functions start is not overlooked.
         await asyncio.sleep(0)
-        await _load(functions, loaded)
+        await load()
 
         async def reload_on_save() -> None:
-            await _reload(functions, await first_save, loaded)
+            _say_saved(await first_save)
+            await load()
             async for changes in saves:
-                await _reload(functions, changes, loaded)
+                _say_saved(changes)
+                await load()
 
         tasks.start(reload_on_save(), name="dev: reload on save")
         yield
@@ -139,11 +179,8 @@ async def _first(saves: AsyncIterator[set[FileChange]]) -> set[FileChange]:
     return await anext(saves)
 
 
-async def _reload(
-    functions: Functions, changes: set[FileChange], loaded: Callable[[Found | FunctionsBroken], None]
-) -> None:
+def _say_saved(changes: set[FileChange]) -> None:
     log.info("saved: %s", ", ".join(sorted({Path(path).name for _, path in changes})))
-    await _load(functions, loaded)
 
 
 def _bound(port: int | None) -> socket.socket:

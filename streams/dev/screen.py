@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from streams.auth.development import SECRET_FILE
 from streams.dev.functions import Found, FunctionsBroken
 from streams.dev.run import Running
 
@@ -19,10 +20,11 @@ class Screen:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._seen: Found | None = None
+        self._secret_file: Path | None = None
 
     def ready(self, running: Running) -> None:
         """Say where everything is."""
-        url = running.url
+        url, self._secret_file = running.url, running.secret_file
         table = _table()
         table.add_row("page", f"{url}/  [dim]open it twice[/]")
         table.add_row("docs", f"{url}/docs")
@@ -46,7 +48,7 @@ class Screen:
             case _ if found == self._seen:
                 self._console.print("[green]functions started anew[/]")
             case _:
-                self._console.print(_functions(found))
+                self._console.print(_functions(found, self._secret_file))
                 again = "functions started anew" if self._seen else "Saving a file starts the functions anew"
                 self._console.print(f"[dim]{again}. Ctrl-C ends everything.[/]\n")
         self._seen = found
@@ -61,15 +63,23 @@ def _about(running: Running) -> str:
     return f"{about}, started by others"
 
 
-def _functions(found: Found) -> Table:
+def _functions(found: Found, secret_file: Path | None) -> Table:
     table = _table()
+    if found.has_rules and secret_file is not None:
+        table.add_row("token", escape(_token_command(secret_file)))
     for stream in found.streams:
-        table.add_row("stream", stream["name"], "", f"[dim]bucket {stream['bucket']}[/]")
+        rule = "can_access" if stream["name"] in found.guarded else ""
+        table.add_row("stream", stream["name"], rule, f"[dim]bucket {stream['bucket']}[/]")
     for step in found.steps:
         method, _, path = step["trigger"].partition(" ")
         file = escape(_short(Path(step["file"])))
         table.add_row("step", f"[bold]{method:6}[/] {path}", step["name"], f"[dim]{file}[/]")
     return table
+
+
+def _token_command(secret_file: Path) -> str:
+    command = "streams token --sub ann"
+    return command if secret_file == SECRET_FILE else f"{command} --secret-file {secret_file}"
 
 
 def _table() -> Table:

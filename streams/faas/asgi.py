@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 from fastapi.exceptions import FastAPIError
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from streams.auth.callers import Doorkeeper, NobodyKnown
 from streams.context import StreamsByName
 from streams.discovery import Application
 from streams.errors import DefinitionRefused, DiscoveryFailed, Problem, StreamsError
+from streams.faas.access import documented, guarded
 from streams.faas.invoke import answer_error, endpoint
 from streams.resources.names import PREFIX, is_resource
 from streams.step import Handler, HttpTrigger, Step
 from streams.store import Store, bound_to
 
 
-def functions_app(application: Application, store: Store, *, title: str = "Streams") -> ASGIApp:
+def functions_app(
+    application: Application, store: Store, *, title: str = "Streams", callers: Doorkeeper | None = None
+) -> ASGIApp:
     """One route for every `http` trigger, with `/docs` and `/openapi.json`.
+
+    `callers` says who somebody is. Without it nobody is known: every token is refused.
 
     Raises:
         DiscoveryFailed: Names every step that cannot become a route.
@@ -27,7 +34,7 @@ def functions_app(application: Application, store: Store, *, title: str = "Strea
     problems: list[Problem] = []
     for step in application.steps:
         try:
-            _add(api, step, streams)
+            _add(api, step, streams, callers or NobodyKnown())
         except (DefinitionRefused, FastAPIError) as error:
             problems.append(Problem(step.path, _line_of(step.handler), str(error)))
     if problems:
@@ -35,7 +42,7 @@ def functions_app(application: Application, store: Store, *, title: str = "Strea
     return _bound(api, store)
 
 
-def _add(api: FastAPI, step: Step, streams: StreamsByName) -> None:
+def _add(api: FastAPI, step: Step, streams: StreamsByName, callers: Doorkeeper) -> None:
     for trigger in step.config.triggers:
         if isinstance(trigger, HttpTrigger):
             if is_resource(trigger.path):
@@ -52,7 +59,13 @@ def _add(api: FastAPI, step: Step, streams: StreamsByName) -> None:
                 summary=step.config.name,
                 description=step.config.description,
                 tags=list(step.config.flows),
+                **documented(trigger),
             )
+            route = api.router.routes[-1]
+            assert isinstance(route, Route), "the one that was just added"
+            # Around all of it: FastAPI reads the body first and asks dependencies then, and who is not let
+            # in would be told what is wrong with a body.
+            route.app = guarded(route.app, trigger, callers)
 
 
 def _line_of(handler: Handler) -> int:

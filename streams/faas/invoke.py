@@ -14,8 +14,10 @@ from fastapi import Depends, Request
 from fastapi.responses import JSONResponse
 
 from streams.answers import INTERNAL_ERROR, Answer, answer_to
+from streams.auth.callers import log_refusal
 from streams.context import Context, StreamsByName
-from streams.errors import DefinitionRefused, HttpError, UnknownStream
+from streams.errors import DefinitionRefused, HttpError, NotLetIn, UnknownStream
+from streams.faas.access import auth_of
 from streams.step import Step
 
 log = logging.getLogger(__name__)
@@ -69,7 +71,9 @@ async def answer_error(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse(error.body, error.status)
     # A step that asks for a stream that is not there is wrong itself; who called it is not.
     answer = _FAULT if isinstance(error, UnknownStream) else answer_to(error)
-    if answer.status >= 500:
+    if isinstance(error, NotLetIn):
+        log_refusal(error, request.url.path)
+    elif answer.status >= 500:
         log.error("%s path=%s", error, request.url.path)
     return JSONResponse(answer.body, answer.status, answer.headers)
 
@@ -103,7 +107,8 @@ def _called(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _context(step: str, streams: StreamsByName, request: Request) -> Context:
+    auth = auth_of(request)
     traceparent = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
     if traceparent is None:
-        return Context(streams, step)
-    return Context(streams, step, traceparent[1])
+        return Context(streams, step, auth=auth)
+    return Context(streams, step, traceparent[1], auth)

@@ -7,19 +7,37 @@ serving many sockets costs.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
+from streams.access import Caller
 from streams.changes import EventSent
+from streams.envelope import Envelope, timestamp
 from streams.gateway.follower import Follower
 from streams.gateway.frames import text_frame
 from streams.gateway.group import Shown
-from streams.messages import CLOSE_SERVICE_RESTART, Envelope, Room, timestamp
+from streams.messages import CLOSE_SERVICE_RESTART, Room
 from streams.store import Feed, Position
+
+SAID_BY = b'{"from":{"session":"'
+"""How the event of a client begins, in JSON text. That of a function begins with its type."""
+
+_Waiting: TypeAlias = tuple[str | None, bytes, str | None]
+"""The item that a frame is about, the frame, and the session that it is from, if it is a client's."""
 
 
 class Watcher(Protocol):
-    """One socket, as the hub sees it."""
+    """One client, as the hub sees it."""
+
+    caller: Caller
+    session: str
+    """What others know it by."""
+
+    @property
+    def questions(self) -> asyncio.Semaphore:
+        """Held while a rule is asked about this client."""
+        ...
 
     def write(self, frames: bytes) -> None:
         """Send one or more whole frames. Never waits; a socket that is gone ignores it."""
@@ -29,6 +47,14 @@ class Watcher(Protocol):
 
     def watches(self, room: Room) -> bool:
         """Whether the client still wants this room."""
+        ...
+
+    def rooms(self) -> set[Room]:
+        """Every room that it wants."""
+        ...
+
+    def refuse(self, room: Room, code: str, sentence: str) -> None:
+        """The client does not get the room, or not any more, and is told so."""
         ...
 
 
@@ -49,9 +75,15 @@ class Audience:
         self._envelope = Envelope(stream, group)
         self._everyone: dict[Watcher, None] = {}
         self._by_item: dict[str, dict[Watcher, None]] = {}
-        self._pending: list[tuple[str | None, bytes]] = []
+        self._pending: list[_Waiting] = []
         self._state: tuple[Position, bytes] | None = None
         """The newest group `sync`, shared by those who join at the same position."""
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether the bucket has said, when the group was read, that a rule must be asked."""
+        position = self.follower.group.position
+        return position is not None and position.epoch.is_guarded
 
     @property
     def empty(self) -> bool:
@@ -96,8 +128,18 @@ class Audience:
         pending, self._pending = self._pending, []
         if not pending:
             return []
-        whole = b"".join([frame for _, frame in pending])
-        out: list[tuple[Iterable[Watcher], bytes]] = [(list(self._everyone), whole)]
+        whole = b"".join([frame for _, frame, _ in pending])
+        speakers = {speaker for _, _, speaker in pending if speaker is not None}
+        out: list[tuple[Iterable[Watcher], bytes]] = []
+        if not speakers:
+            out.append((list(self._everyone), whole))
+        else:
+            out.append(([each for each in self._everyone if each.session not in speakers], whole))
+            for watcher in [each for each in self._everyone if each.session in speakers]:
+                # Nobody hears what it said itself.
+                heard = b"".join([frame for _, frame, speaker in pending if speaker != watcher.session])
+                if heard:
+                    out.append(((watcher,), heard))
         if self._by_item:
             out += self._for_items(pending)
         return out
@@ -110,19 +152,17 @@ class Audience:
         self._pending.clear()
         self._state = None
         for watcher in self.watchers():
-            watcher.close(CLOSE_SERVICE_RESTART, "the stream was made anew")
+            watcher.close(CLOSE_SERVICE_RESTART, "the stream was made anew, or has new rules")
 
-    def _for_items(self, pending: list[tuple[str | None, bytes]]) -> list[tuple[Iterable[Watcher], bytes]]:
-        frames: dict[str, list[bytes]] = {}
-        for item_id, frame in pending:
-            if item_id is not None and item_id in self._by_item:
-                frames.setdefault(item_id, []).append(frame)
+    def _for_items(self, pending: list[_Waiting]) -> list[tuple[Iterable[Watcher], bytes]]:
         parts: dict[Watcher, list[bytes]] = {}
-        for item_id, own in frames.items():
-            for watcher in self._by_item[item_id]:
+        for item_id, frame, speaker in pending:
+            if item_id is None:
+                continue
+            for watcher in self._by_item.get(item_id, ()):
                 # Who watches the whole group has these frames already.
-                if watcher not in self._everyone:
-                    parts.setdefault(watcher, []).extend(own)
+                if watcher not in self._everyone and watcher.session != speaker:
+                    parts.setdefault(watcher, []).append(frame)
         return [((watcher,), b"".join(own)) for watcher, own in parts.items()]
 
     def _show(self, changes: list[Shown]) -> None:
@@ -143,12 +183,12 @@ class Audience:
 
     def _tell(self, event: EventSent) -> None:
         if self._everyone or self._by_item:
-            self._wait(event.id, self._envelope.event(event.id, event.event))
+            self._wait(event.id, self._envelope.event(event.id, event.event), _speaker(event.event))
 
-    def _wait(self, item_id: str | None, frame: bytes) -> None:
+    def _wait(self, item_id: str | None, frame: bytes, speaker: str | None = None) -> None:
         if not self._pending:
             self._changed(self)
-        self._pending.append((item_id, text_frame(frame)))
+        self._pending.append((item_id, text_frame(frame), speaker))
 
     def _position(self) -> Position:
         position = self.follower.group.position
@@ -156,6 +196,8 @@ class Audience:
         return position
 
 
-def refusal(room: Room, code: str, sentence: str) -> bytes:
-    """The frames that tell a client that it cannot have a room."""
-    return b"".join(map(text_frame, Envelope(room.stream, room.group).refused(room.id, code, sentence)))
+def _speaker(event: bytes) -> str | None:
+    """The session that an event is from; None: a function's."""
+    if not event.startswith(SAID_BY):
+        return None
+    return event[len(SAID_BY) : event.index(b'"', len(SAID_BY))].decode()

@@ -19,7 +19,7 @@ class GuardedHttp(HttpToolsProtocol):
     """uvicorn's HTTP protocol; the line is cut when headers are late or too long."""
 
     _deadline: asyncio.TimerHandle | None = None
-    _header_bytes = 0
+    _header_bytes = _read_bytes = 0
     _in_header = True
 
     def connection_made(self, transport: Any) -> None:
@@ -31,6 +31,14 @@ class GuardedHttp(HttpToolsProtocol):
         # The second and later requests of a kept connection.
         if self._deadline is None:
             self._expect_headers()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        # However they come: all of them may be in one read.
+        self._read_bytes += len(name) + len(value)
+        if self._read_bytes > MAX_HEADER_BYTES:
+            self._cut()
+            raise ValueError("the headers are too long")
 
     def on_headers_complete(self) -> None:
         self._in_header = False
@@ -53,7 +61,7 @@ class GuardedHttp(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def _expect_headers(self) -> None:
-        self._in_header, self._header_bytes = True, 0
+        self._in_header, self._header_bytes, self._read_bytes = True, 0, 0
         self._deadline = self.loop.call_later(HEADER_SECONDS, self._cut)
 
     def _got_headers(self) -> None:

@@ -10,14 +10,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
-from streams.errors import BucketNotUsable, InvalidName, StoreUnavailable, UnknownStream
-from streams.gateway.audience import Audience, Watcher, refusal
-from streams.keys import checked_stream_name
+from streams.errors import (
+    BucketNotUsable,
+    InvalidName,
+    NotLetIn,
+    StoreUnavailable,
+    StreamsError,
+    UnknownStream,
+)
+from streams.gateway.access import Access
+from streams.gateway.audience import Audience, Watcher
+from streams.gateway.guests import Guests
 from streams.messages import CLOSE_INTERNAL_ERROR, Room
-from streams.store import Feed
+from streams.store import Feed, Store
 from streams.tasks import BackgroundTasks, background_tasks
 
 log = logging.getLogger(__name__)
@@ -29,14 +38,24 @@ LINGER_SECONDS = 10.0
 """How long a group is followed after its last watcher left: a page that reloads finds it warm."""
 
 
-class Hub:
-    """All groups that are watched through this process."""
+HELD_SECONDS = 30.0
+"""How long frames may wait for revocations to be known, before everybody is sent away."""
 
-    def __init__(self, feed: Feed, tasks: BackgroundTasks, linger_seconds: float) -> None:
-        self._feed, self._tasks, self._linger = feed, tasks, linger_seconds
+
+class Hub:
+    """All groups that are watched through this process, and who watches them."""
+
+    def __init__(
+        self, feed: Feed, access: Access, events: Store, tasks: BackgroundTasks, linger_seconds: float
+    ) -> None:
+        self.access = access
+        self.guests = Guests(access, tasks)
+        self._feed, self._events, self._tasks, self._linger = feed, events, tasks, linger_seconds
         self._audiences: dict[tuple[str, str], Audience] = {}
         self._followers: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._dirty: list[Audience] = []
+        self._is_held = False
+        """Whether frames wait for revocations to be known."""
         self._loop = asyncio.get_running_loop()
 
     @classmethod
@@ -44,14 +63,22 @@ class Hub:
     async def running(
         cls,
         feed: Feed,
+        access: Access,
+        events: Store,
         *,
         linger_seconds: float = LINGER_SECONDS,
         look_for_losses_seconds: float = LOOK_FOR_LOSSES_SECONDS,
+        recheck_seconds: float | None = None,
     ) -> AsyncIterator[Hub]:
-        """A hub for the length of the block."""
+        """A hub for the length of the block. What clients send goes out through `events`.
+
+        Rules are asked again about everybody every `recheck_seconds`.
+        """
         async with background_tasks() as tasks:
-            hub = cls(feed, tasks, linger_seconds)
+            hub = cls(feed, access, events, tasks, linger_seconds)
             tasks.start(hub._look_for_losses(look_for_losses_seconds), name="gateway: look for losses")
+            if recheck_seconds is not None:
+                tasks.start(hub.guests.recheck_every(recheck_seconds), name="gateway: ask rules again")
             yield hub
 
     def join(self, watcher: Watcher, room: Room) -> None:
@@ -61,6 +88,17 @@ class Hub:
         """
         self._tasks.start(self._join(watcher, room), name=f"gateway: join {room}")
 
+    def start(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
+        """Run something for a client beside everything else. It handles whatever it raises."""
+        self._tasks.start(work, name=name)
+
+    async def send(self, room: Room, event: bytes, *, is_awaited: bool) -> None:
+        """Tell everyone who watches the room, on every gateway.
+
+        Raises: As `Store.send`.
+        """
+        await self._events.send(room.stream, room.group, room.id, event, is_awaited=is_awaited)
+
     def leave(self, watcher: Watcher, room: Room) -> None:
         """Send nothing more of this room. Leaving what is not watched changes nothing."""
         if audience := self._audiences.get((room.stream, room.group)):
@@ -68,7 +106,17 @@ class Hub:
             self._end_later(audience)
 
     def flush(self) -> None:
-        """Write every frame that waits, in one write per socket."""
+        """Write every frame that waits, in one write per socket.
+
+        Not while a revocation may have been missed: whoever it is about must not be told what came after.
+        """
+        if not self.access.is_current:
+            if not self._is_held:
+                self._is_held = True
+                self._tasks.start(
+                    self._flush_when_current(), name="gateway: flush when revocations are known"
+                )
+            return
         dirty, self._dirty = self._dirty, []
         if not dirty:
             return
@@ -85,20 +133,50 @@ class Hub:
         for watcher, own in parts.items():
             watcher.write(own[0] if len(own) == 1 else b"".join(own))
 
+    async def _flush_when_current(self) -> None:
+        try:
+            async with asyncio.timeout(HELD_SECONDS):
+                while not self.access.is_current:
+                    try:
+                        await self.access.current()
+                    except StreamsError as error:
+                        log.warning("frames wait, because what was revoked is not known: %s", error)
+                        await asyncio.sleep(random.uniform(0.2, 1.0))
+        except TimeoutError:
+            log.error("what was revoked cannot be known; all sockets are closed")
+            self._dirty.clear()
+            for audience in self._audiences.values():
+                audience.take()
+            self.guests.send_away(CLOSE_INTERNAL_ERROR, "it is not known what was revoked; come back")
+        finally:
+            self._is_held = False
+        self.flush()
+
     @property
     def watched_groups(self) -> int:
         return len(self._audiences)
 
     async def _join(self, watcher: Watcher, room: Room) -> None:
         try:
-            checked_stream_name(room.stream)
+            # Before anything is read: a refusal says nothing of what there is, not even by its time.
+            async with watcher.questions:
+                await self.access.check(watcher.caller, room)
             audience = await self._fresh(room)
+            await self.access.confirm(lambda: watcher.caller, room, is_guarded=audience.is_guarded)
+        except NotLetIn as error:
+            log.info("a join was refused: %s session=%s room=%s", error.reason, watcher.session, room)
+            _refuse(watcher, room, error.code, str(error))
+            return
         except (InvalidName, UnknownStream) as error:
-            watcher.write(refusal(room, "STREAM_NOT_FOUND", str(error)))
+            _refuse(watcher, room, "STREAM_NOT_FOUND", str(error))
             return
         except BucketNotUsable as error:
             log.error("a join was refused: %s", error)
-            watcher.write(refusal(room, "STREAM_NOT_USABLE", "this stream cannot be served at present"))
+            _refuse(watcher, room, "STREAM_NOT_USABLE", "this stream cannot be served at present")
+            return
+        except StoreUnavailable as error:
+            log.warning("a join failed; its socket is closed: %s room=%s", error, room)
+            watcher.close(CLOSE_INTERNAL_ERROR, "NATS is away; come back")
             return
         except Exception:
             log.exception("a join failed; its socket is closed room=%s", room)
@@ -140,6 +218,10 @@ class Hub:
         except (UnknownStream, BucketNotUsable):
             # Told to everybody who waited; nobody watches what never began.
             audience.send_away()
+        except StoreUnavailable as error:
+            log.warning("a group could not be followed: %s group=%s/%s", error, *key)
+            for watcher in audience.watchers():
+                watcher.close(CLOSE_INTERNAL_ERROR, "NATS is away; come back")
         except Exception:
             log.exception("a group cannot be followed any more; its sockets are closed group=%s/%s", *key)
             for watcher in audience.watchers():
@@ -174,3 +256,9 @@ class Hub:
                 for audience in list(self._audiences.values()):
                     if audience.stream == stream and audience.follower.behind(end):
                         audience.follower.check()
+
+
+def _refuse(watcher: Watcher, room: Room, code: str, sentence: str) -> None:
+    # It may have left meanwhile, or lost the room already.
+    if watcher.watches(room):
+        watcher.refuse(room, code, sentence)

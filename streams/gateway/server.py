@@ -43,7 +43,7 @@ async def listening(
     back (1012) and the listener is closed.
     """
     config = uvicorn.Config(
-        _with_hub(hub, origins or Origins(), app or health),
+        _with_hub(hub, origins or Origins(), app or health(hub)),
         http=GuardedHttp,
         ws=Socket,
         lifespan="on",
@@ -84,13 +84,20 @@ def stop_requested() -> asyncio.Event:
     return stopped
 
 
-async def health(scope: Scope, receive: Receive, send: Send) -> None:
-    """`GET /healthz` says ok; there is nothing else here for HTTP."""
-    ok = scope["path"] == "/healthz"
-    headers = [(b"content-type", b"text/plain; charset=utf-8")]
-    await send({"type": "http.response.start", "status": 200 if ok else 404, "headers": headers})
-    body = b"ok\n" if ok else b"nothing here: this is a WebSocket gateway\n"
-    await send({"type": "http.response.body", "body": body})
+def health(hub: Hub) -> App:
+    """`GET /healthz` says that this process runs, `GET /readyz` whether it can let clients in."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        status, said = 404, b"nothing here: this is a WebSocket gateway\n"
+        if scope["path"] == "/healthz":
+            status, said = 200, b"ok\n"
+        elif scope["path"] == "/readyz":
+            status, said = (200, b"ready\n") if hub.access.is_ready else (503, b"NATS is away\n")
+        headers = [(b"content-type", b"text/plain; charset=utf-8")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": said})
+
+    return app
 
 
 class _Server(uvicorn.Server):

@@ -45,6 +45,11 @@ class Session:
         room = self._rooms.pop(leave.subscription, None)
         return room if room is not None and not self.watches(room) else None
 
+    def forget(self, room: Room) -> None:
+        """Drop every subscription of a room: the client does not get it."""
+        for subscription in [each for each, joined in self._rooms.items() if joined == room]:
+            del self._rooms[subscription]
+
     def watches(self, room: Room) -> bool:
         return room in self._rooms.values()
 

@@ -19,30 +19,23 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+import orjson
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from streams.gateway.audience import refusal
+from streams.access import Caller
+from streams.answers import Answer, answer_to
+from streams.envelope import PING
+from streams.errors import NotLetIn
 from streams.gateway.frames import text_frame
-from streams.gateway.session import MAX_SUBSCRIPTIONS, Session, TooManySubscriptions
-from streams.messages import (
-    CLOSE_SERVICE_RESTART,
-    CLOSE_TOO_SLOW,
-    MAX_MESSAGE_BYTES,
-    PONG,
-    BadMessage,
-    BadRoom,
-    Join,
-    Leave,
-    Ping,
-    Room,
-    bad_message,
-    parse,
-)
+from streams.gateway.guest import Guest
+from streams.gateway.upgrade import Upgrade, chosen_subprotocol, read_upgrade
+from streams.messages import CLOSE_SERVICE_RESTART, CLOSE_TOO_SLOW, MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
+    from websockets.http11 import Response
     from websockets.typing import Subprotocol
 
     from streams.auth.origins import Origins
@@ -54,6 +47,8 @@ _library_log.setLevel(logging.WARNING)
 
 MAX_UNREAD_BYTES = 16 * 1024 * 1024
 """Frames that may wait for a client that does not read. The next write closes it with 4408."""
+
+NO_UPGRADE = b"this is no request to open a WebSocket\n"
 
 HANDSHAKE_SECONDS = 10.0
 PING_SECONDS = 25.0
@@ -70,9 +65,11 @@ class Socket(asyncio.Protocol):
         self._connections: set[Any] = server_state.connections
         self._loop = asyncio.get_running_loop()
         self._wire = ServerProtocol(
-            max_size=MAX_MESSAGE_BYTES, logger=_library_log, select_subprotocol=_authorization_only
+            max_size=MAX_MESSAGE_BYTES, logger=_library_log, select_subprotocol=_chosen
         )
-        self._session = Session()
+        # It would write every header, and so tokens, into the log.
+        self._wire.debug = False
+        self._guest: Guest | None = None
         self._parts: list[bytes] = []
         self._is_open = self._is_unread = self._awaits_pong = False
         self._timer: asyncio.TimerHandle | None = None
@@ -93,8 +90,13 @@ class Socket(asyncio.Protocol):
             self._pump()
         self._stop()
 
-    def watches(self, room: Room) -> bool:
-        return self._is_open and self._session.watches(room)
+    def hold(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def go_on(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     # What uvicorn asks of it.
 
@@ -139,13 +141,61 @@ class Socket(asyncio.Protocol):
 
     def _handshake(self, request: Request) -> None:
         response = self._wire.accept(request)
-        if response.status_code == 101 and not self._origins.allows(request.headers.get("Origin")):
-            response = self._wire.reject(403, "this page's origin may not open sockets here\n")
+        if response.status_code != 101:
+            # What the library says of a header may have its content in it, and so a token.
+            log.info("no request to open a socket: status=%d address=%s", response.status_code, self._peer())
+            self._wire.send_response(_saying(response, "text/plain; charset=utf-8", NO_UPGRADE))
+            return
+        try:
+            upgrade = read_upgrade(request.path, request.headers, self._peer())
+        except NotLetIn as error:
+            self._turn_away(answer_to(error), error.reason)
+            return
+        if not self._origins.allows(upgrade.origin):
+            sentence = "this page's origin may not open sockets here"
+            self._turn_away(Answer(403, "ORIGIN_REFUSED", sentence), f"origin {upgrade.origin!r}"[:200])
+            return
+        # What is said before the answer is heard after it, if there is anybody to say it then.
+        self.hold()
+        self._hub.start(self._admit(upgrade, response), name="gateway: admit a client")
+
+    async def _admit(self, upgrade: Upgrade, response: Response) -> None:
+        try:
+            caller = await self._hub.access.caller(upgrade.token, upgrade.request)
+        except NotLetIn as error:
+            self._turn_away(answer_to(error), error.reason)
+        except Exception as error:
+            log.exception("a client could not be admitted")
+            self._turn_away(answer_to(error), type(error).__name__)
+        else:
+            self._open(caller, upgrade, response)
+        finally:
+            self._pump()
+            self.go_on()
+
+    def _open(self, caller: Caller, upgrade: Upgrade, response: Response) -> None:
+        if self._transport.is_closing():
+            return
         self._wire.send_response(response)
-        if response.status_code == 101:
-            self._is_open = True
-            # Spread, so that ten thousand clients that came together do not answer together.
-            self._after(PING_SECONDS * random.uniform(0.5, 1.0), self._ping)
+        self._pump()
+        self._is_open = True
+        self._guest = Guest(self._hub, self, caller, upgrade.request, is_extended=upgrade.is_extended)
+        self._guest.welcome(PING_SECONDS)
+        # Spread, so that ten thousand clients that came together do not answer together.
+        self._after(PING_SECONDS * random.uniform(0.5, 1.0), self._ping)
+
+    def _turn_away(self, answer: Answer, reason: str) -> None:
+        """Refuse the upgrade. Why is for the log alone."""
+        log.info("a socket was refused: %s code=%s address=%s", reason, answer.code, self._peer())
+        response = self._wire.reject(answer.status, "")
+        response = _saying(response, "application/json", orjson.dumps(answer.body))
+        for name, value in answer.headers.items():
+            response.headers[name] = value
+        self._wire.send_response(response)
+
+    def _peer(self) -> str | None:
+        address = self._transport.get_extra_info("peername")
+        return str(address[0]) if isinstance(address, tuple) else None
 
     def _frame(self, frame: Frame) -> None:
         match frame.opcode:
@@ -153,43 +203,16 @@ class Socket(asyncio.Protocol):
                 self._parts.append(bytes(frame.data))
                 if frame.fin:
                     message, self._parts = b"".join(self._parts), []
-                    self._message(message)
+                    if self._guest is None:
+                        self._transport.abort()
+                        return
+                    self._guest.hear(message)
             case Opcode.PONG:
                 self._awaits_pong = False
             case Opcode.CLOSE:
                 self._stop()
             case _:
                 pass  # pings are answered by the protocol
-
-    def _message(self, message: bytes) -> None:
-        try:
-            command = parse(message)
-        except BadRoom as error:
-            self.write(refusal(Room(error.stream, error.group, error.id), "INVALID_NAME", str(error)))
-            return
-        except BadMessage as error:
-            self.write(text_frame(bad_message(str(error))))
-            return
-        match command:
-            case Join():
-                self._join(command)
-            case Leave():
-                left = self._session.leave(command)
-                if left is not None:
-                    self._hub.leave(self, left)
-            case Ping():
-                self.write(text_frame(PONG))
-
-    def _join(self, join: Join) -> None:
-        try:
-            left = self._session.join(join)
-        except TooManySubscriptions:
-            sentence = f"this connection holds {MAX_SUBSCRIPTIONS} subscriptions, which is the limit"
-            self.write(refusal(join.room, "TOO_MANY_SUBSCRIPTIONS", sentence))
-            return
-        if left is not None:
-            self._hub.leave(self, left)
-        self._hub.join(self, join.room)
 
     def _ping(self) -> None:
         if self._awaits_pong:
@@ -199,6 +222,9 @@ class Socket(asyncio.Protocol):
         self._awaits_pong = True
         self._wire.send_ping(b"")
         self._pump()
+        if self._guest is not None and self._guest.is_extended:
+            # Pages do not see the others.
+            self.write(_PING)
         self._after(PING_SECONDS, self._ping)
 
     def _stop(self) -> None:
@@ -206,8 +232,8 @@ class Socket(asyncio.Protocol):
         if not self._is_open:
             return
         self._is_open = False
-        for room in self._session.rooms():
-            self._hub.leave(self, room)
+        if self._guest is not None:
+            self._guest.gone()
         self._after(CLOSE_SECONDS, self._transport.abort)
 
     def _pump(self) -> None:
@@ -228,8 +254,17 @@ class Socket(asyncio.Protocol):
         self._timer = self._loop.call_later(seconds, then)
 
 
-def _authorization_only(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    # Browsers that offer subprotocols end the connection when none is
-    # chosen. Motia's clients offer `Authorization` and a token beside it,
-    # which must never be sent back.
-    return cast("Subprotocol", "Authorization") if "Authorization" in offered else None
+def _saying(response: Response, content_type: str, body: bytes) -> Response:
+    """A refusal with another body."""
+    response.body = body
+    for name, value in (("Content-Type", content_type), ("Content-Length", str(len(body)))):
+        response.headers.pop(name, None)
+        response.headers[name] = value
+    return response
+
+
+def _chosen(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return cast("Subprotocol | None", chosen_subprotocol(offered))
+
+
+_PING = text_frame(PING)

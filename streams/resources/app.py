@@ -12,16 +12,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from fastapi import Depends, FastAPI, Request
+from fastapi.security import HTTPBearer
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from streams.answers import Answer
+from streams.auth.callers import Doorkeeper
 from streams.auth.operator import Operator
 from streams.context import StreamsByName
+from streams.errors import StreamsError
+from streams.resources.access import Door
 from streams.resources.names import PREFIX, is_resource, with_encoded_path
 from streams.resources.reading import Resources, reading
-from streams.resources.refusals import answered_in_one_shape
+from streams.resources.refusals import answer_error, answered_in_one_shape
 from streams.resources.writing import writing
 from streams.store import Feed, Store, bound_to
 from streams.stream import Stream
@@ -31,12 +34,19 @@ EXPOSED_HEADERS = ("ETag", "Retry-After")
 
 
 def resources_app(
-    streams: Iterable[Stream[Any]], store: Store, feed: Feed, *, operator: Operator | None
+    streams: Iterable[Stream[Any]],
+    store: Store,
+    feed: Feed,
+    *,
+    operator: Operator | None,
+    doorkeeper: Doorkeeper,
 ) -> ASGIApp:
     """Serves the items of `streams`.
 
-    With an `operator`, to nobody else; None lets everybody in who gets
-    there, and is for servers that nobody but the developer can reach.
+    Whoever the `doorkeeper` lets see a group or an item may read it. Writes,
+    events and lists are for the `operator`, who may read everything too.
+    None lets everybody write and list who gets there, and is for servers
+    that nobody but the developer can reach.
     """
     api = FastAPI(
         title="Streams",
@@ -45,9 +55,12 @@ def resources_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # For the document alone: the door is in front of all this.
+        dependencies=[Depends(HTTPBearer(scheme_name="bearer", auto_error=False))],
     )
     answered_in_one_shape(api)
     resources = Resources(StreamsByName(streams), store, feed)
+    door = Door(operator, doorkeeper, resources.streams)
     api.include_router(reading(resources))
     api.include_router(writing(resources))
 
@@ -55,12 +68,15 @@ def resources_app(
         if scope["type"] != "http":
             await api(scope, receive, send)
             return
-        authorization = dict(scope["headers"]).get(b"authorization")
-        if operator is not None and not operator.is_meant_by(authorization):
-            await _NOT_THE_OPERATOR(scope, receive, send)
+        scope, send = with_encoded_path(scope), _kept_by_nobody_else(send)
+        try:
+            await door.let_in(scope)
+        except StreamsError as error:
+            response = await answer_error(Request(scope), error)
+            await response(scope, receive, send)
             return
         with bound_to(store):
-            await api(with_encoded_path(scope), receive, send)
+            await api(scope, receive, send)
 
     return app
 
@@ -75,8 +91,17 @@ def beside(resources: ASGIApp, app: ASGIApp) -> ASGIApp:
     return both
 
 
-_NOT_THE_OPERATOR = JSONResponse(
-    Answer(401, "OPERATOR_ONLY", "send `Authorization: Bearer <the operator's token>`").body,
-    401,
-    {"WWW-Authenticate": "Bearer"},
-)
+def _kept_by_nobody_else(send: Send) -> Send:
+    """Keep answers out of caches that people share: another one may not see the same."""
+
+    async def private(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(raw=message["headers"])
+            # `no-cache`: may be kept, and must be asked for again. Without it browsers guess how long it
+            # is fresh.
+            headers["Cache-Control"] = "private, no-cache"
+            headers.add_vary_header("Authorization")
+            message = {**message, "headers": headers.raw}
+        await send(message)
+
+    return private

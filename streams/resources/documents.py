@@ -73,6 +73,10 @@ ITEMS: Answers = {
 ITEM: Answers = {200: _json("The item.", _OBJECT, "Its revision.")}
 NOT_MODIFIED: Answers = {304: {"description": "Nothing has changed since then."}}
 NOT_FOUND: Answers = {404: _json("There is no such item.", _ERROR)}
+DENIED: Answers = {
+    401: _json("Nobody knows who asks, or the token is not accepted.", _ERROR),
+    403: _json("Whoever asks may not see it.", _ERROR),
+}
 SET: Answers = {200: _result("It is replaced.")}
 CREATED: Answers = {201: _result("It is new.")}
 UPDATED: Answers = {200: _result("It is as `new_value` says.", ("changed", {"type": "boolean"}))}

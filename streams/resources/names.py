@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes
 from fastapi import Depends, Path
 from starlette.types import Scope
 
+from streams.access import Subscription
 from streams.errors import InvalidName
 from streams.keys import checked_name
 
@@ -33,11 +34,31 @@ def with_encoded_path(scope: Scope) -> Scope:
     """The scope with a path in which every segment is still encoded, so that `/` only separates."""
     raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     path = raw.partition(b"?")[0].decode("latin-1")
-    asked = parse_qsl(scope["query_string"].decode("latin-1"), errors="surrogateescape", max_num_fields=100)
+    asked = parse_qsl(scope["query_string"].decode("latin-1"), errors="surrogateescape")
     named = {name: value for name, value in asked if name in ("group", "id") and value}
     if named:
         path = _with_names(path, named, is_event=scope["method"] == "POST")
     return {**scope, "path": path, "raw_path": path.encode("latin-1")}
+
+
+def subscription_in(path: str) -> Subscription | None:
+    """The group or the item that an encoded path is of; None: it is of neither.
+
+    The name of the stream is as it stands there, known or not.
+
+    Raises:
+        InvalidName: Nothing can have such a name.
+    """
+    prefix, *names = path.removeprefix("/").split("/")
+    if f"/{prefix}" != PREFIX or not all(names):
+        return None
+    match names:
+        case [stream, group]:
+            return Subscription(stream, _decoded("group", group))
+        case [stream, group, item_id]:
+            return Subscription(stream, _decoded("group", group), _decoded("item id", item_id))
+        case _:
+            return None
 
 
 def _with_names(path: str, named: dict[str, str], *, is_event: bool) -> str:

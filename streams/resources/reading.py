@@ -14,7 +14,7 @@ from streams.changes import ItemSet, with_id
 from streams.context import StreamsByName
 from streams.keys import Address
 from streams.paging import page
-from streams.resources.documents import ITEM, ITEMS, NOT_FOUND, NOT_MODIFIED, STREAM, STREAMS
+from streams.resources.documents import DENIED, ITEM, ITEMS, NOT_FOUND, NOT_MODIFIED, STREAM, STREAMS
 from streams.resources.names import GroupName, ItemId
 from streams.resources.positions import SeenPositions
 from streams.resources.refusals import NotFound
@@ -55,7 +55,7 @@ def reading(resources: Resources) -> APIRouter:
     @router.get(
         "/streams/{stream}/{group}",
         summary="The items of a group, in the order of creation",
-        responses=ITEMS | NOT_MODIFIED,
+        responses=ITEMS | NOT_MODIFIED | DENIED,
     )
     async def items(
         stream: str,
@@ -78,7 +78,9 @@ def reading(resources: Resources) -> APIRouter:
         return _json(body, str(at))
 
     @router.get(
-        "/streams/{stream}/{group}/{id}", summary="One item", responses=ITEM | NOT_MODIFIED | NOT_FOUND
+        "/streams/{stream}/{group}/{id}",
+        summary="One item",
+        responses=ITEM | NOT_MODIFIED | NOT_FOUND | DENIED,
     )
     async def item(
         stream: str, group: GroupName, item_id: ItemId, if_none_match: IfNoneMatch = None
@@ -145,10 +147,8 @@ def _tags(header: str | None) -> set[str]:
 
 
 def _json(body: bytes, tag: str) -> Response:
-    # `no-cache`: may be kept, and must be asked for again. Without it browsers guess how long it is fresh.
-    headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache"}
-    return Response(body, media_type="application/json", headers=headers)
+    return Response(body, media_type="application/json", headers={"ETag": f'"{tag}"'})
 
 
 def _not_modified(tag: str) -> Response:
-    return Response(status_code=304, headers={"ETag": f'"{tag}"', "Cache-Control": "no-cache"})
+    return Response(status_code=304, headers={"ETag": f'"{tag}"'})

@@ -10,7 +10,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from streams.answers import INTERNAL_ERROR, Answer, answer_to
-from streams.errors import StreamsError
+from streams.auth.callers import log_refusal
+from streams.errors import NotLetIn, StreamsError
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +40,18 @@ class TooLong(Refused):
 
 def answered_in_one_shape(api: FastAPI) -> None:
     """Let every error of this API have the one shape, the framework's own too."""
-    api.add_exception_handler(StreamsError, _of_ours)
+    api.add_exception_handler(StreamsError, answer_error)
     api.add_exception_handler(RequestValidationError, _of_parameters)
     api.add_exception_handler(HTTPException, _of_routing)
     api.add_exception_handler(Exception, _of_nobody)
 
 
-async def _of_ours(request: Request, error: Exception) -> JSONResponse:
+async def answer_error(request: Request, error: Exception) -> JSONResponse:
+    """What a caller is told of an error of ours."""
     answer = Answer(error.status, error.code, str(error)) if isinstance(error, Refused) else answer_to(error)
-    if answer.status >= 500:
+    if isinstance(error, NotLetIn):
+        log_refusal(error, request.url.path)
+    elif answer.status >= 500:
         log.error("%s path=%s", error, request.url.path)
     return JSONResponse(answer.body, answer.status, answer.headers)
 

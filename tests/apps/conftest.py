@@ -20,7 +20,6 @@ from starlette.types import Receive, Scope, Send
 from streams.dev.nats_server import NatsServer
 from streams.discovery import discover
 from streams.faas.asgi import functions_app
-from streams.gateway.hub import Hub
 from streams.gateway.server import App, listening
 from streams.jetstream.bucket import provision
 from streams.jetstream.connection import connected_to
@@ -28,6 +27,7 @@ from streams.jetstream.feed import JetStreamFeed
 from streams.jetstream.kv_store import KvStore
 from streams.keys import Namespace
 from streams.store import Store
+from tests.everybody import open_hub
 
 fixture = partial(pytest_asyncio.fixture, loop_scope="module")
 
@@ -56,7 +56,7 @@ async def dev_url(nats: NatsServer, namespace: Namespace) -> AsyncIterator[str]:
         connection = await opened.enter_async_context(connected_to(nats.url))
         await provision(connection, namespace, "todo")
         sock = socket.create_server(("127.0.0.1", 3000 if PICTURE else 0))
-        hub = await opened.enter_async_context(Hub.running(JetStreamFeed(connection, namespace)))
+        hub = await opened.enter_async_context(open_hub(JetStreamFeed(connection, namespace)))
         await opened.enter_async_context(listening(hub, sock, page_and_steps(KvStore(connection, namespace))))
         yield f"http://127.0.0.1:{sock.getsockname()[1]}"
 

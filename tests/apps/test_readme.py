@@ -120,7 +120,7 @@ async def test_the_steps_of_the_tour_are_found(project: Path):
         "print([s.name for s in found.streams], [str(t) for s in found.steps for t in s.config.triggers])"
     )
 
-    assert await python("-c", script, cwd=project) == "['message'] ['POST /rooms/{room}/messages']\n"
+    assert await python("-c", script, cwd=project) == "['message', 'room'] ['POST /rooms/{room}/messages']\n"
 
 
 def test_every_folder_and_file_that_the_readme_names_exists():

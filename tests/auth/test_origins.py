@@ -104,3 +104,12 @@ def test_a_port_that_goes_without_saying_may_be_said(listed: str, sent: str):
 def test_what_is_no_origin_is_refused_with_an_example(origin: str):
     with pytest.raises(DefinitionRefused, match=r"such as https://app\.example\.com"):
         Origins([origin])
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://localhost:3000", "http://127.0.0.1", "https://[::1]:8443", "null", ""]
+)
+def test_outside_of_development_a_page_of_this_machine_is_let_in_by_name_only(origin: str):
+    assert not Origins(is_local=False).allows(origin)
+    assert not Origins(["https://app.example.com"], is_local=False).allows(origin)
+    assert Origins(["http://localhost:3000"], is_local=False).allows("http://localhost:3000")

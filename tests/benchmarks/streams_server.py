@@ -13,12 +13,12 @@ from urllib.request import ProxyHandler, build_opener
 import uvloop
 
 from streams.dev.nats_server import embedded
-from streams.gateway.hub import Hub
 from streams.gateway.server import listening
 from streams.jetstream.bucket import provision
 from streams.jetstream.connection import connected_to
 from streams.jetstream.feed import JetStreamFeed
 from streams.keys import Namespace
+from tests.everybody import open_hub
 
 
 async def nats(store: Path, *, is_always_synced: bool = False) -> None:
@@ -46,7 +46,7 @@ async def gateway(nats_url: str, port: int) -> None:
     namespace = Namespace()
     async with (
         connected_to(nats_url, name="benchmark gateway") as connection,
-        Hub.running(JetStreamFeed(connection, namespace)) as hub,
+        open_hub(JetStreamFeed(connection, namespace)) as hub,
     ):
         await provision(connection, namespace, "bench")
         with socket.create_server(("127.0.0.1", port), backlog=1024) as listener:

@@ -30,6 +30,8 @@ EVERY_COMMAND = [
     ["send", "todo", "inbox", "typing"],
     ["delete", "todo", "inbox", "1"],
     ["delete", "todo", "inbox", "--yes"],
+    ["revoke", "--sub", "ann"],
+    ["revoke", "--list"],
 ]
 
 
@@ -45,7 +47,7 @@ async def test_every_command_logs_in_as_it_is_told_to(app: App, tmp_path: Path, 
     done = {" ".join(words): await streams.run(*words, *right) for words in EVERY_COMMAND}
     refused = [await streams.run(*words, *wrong) for words in (["ls"], ["provision", str(app.folder)])]
 
-    assert provisioned.line.startswith("todo  created")
+    assert provisioned.lines[1].startswith("todo  created")
     assert {words: said for words, said in done.items() if said.code != 0} == {}
     for said in refused:
         assert said.refusal.startswith(f"NATS at {nats.url} refuses the .creds file {form.wrong.creds}")

@@ -104,7 +104,7 @@ async def test_its_test_passes_with_plain_pytest(hello: Path):
 
 async def test_its_files_have_no_problem(hello: Path):
     assert await run("streams", "check", cwd=hello) == (
-        "stream  choice\nstep    POST /votes  Vote  poll/vote_step.py\n"
+        "stream  choice  public\nstep    POST /votes  Vote  poll/vote_step.py\n"
     )
 
 

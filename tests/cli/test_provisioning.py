@@ -10,6 +10,17 @@ from tests.buckets import change_config
 from tests.cli.typed import Typed
 from tests.core.written_app import App
 
+RULES = """
+    from streams import Stream
+
+    def allow(subscription, context):
+        return True
+
+    news = Stream("news", dict, public=True)
+    todo = Stream("todo", dict, can_access=allow)
+    chat = Stream("chat", dict, can_access=allow, can_send=allow)
+"""
+
 
 def bucket(namespace: Namespace, stream: str, outcome: str) -> dict[str, str]:
     return {"stream": stream, "bucket": namespace.bucket(stream), "outcome": outcome}
@@ -22,18 +33,21 @@ def test_buckets_are_made_once_and_then_left_as_they_are(streams: Typed, app: Ap
     first, second = streams("provision", app.folder), streams("provision", app.folder)
 
     assert first.lines == [
+        f"revoked  created  bucket {namespace.name}_revoked",
         f"note  created  bucket {namespace.name}_note",
         f"todo  created  bucket {namespace.name}_todo",
     ]
-    assert [line.split()[1] for line in second.lines] == ["unchanged", "unchanged"]
+    assert [line.split()[1] for line in second.lines] == ["unchanged"] * 3
     assert [bucket["stream"] for bucket in streams("ls", "--json").document] == ["note", "todo"]
 
 
 def test_provisioning_tells_what_it_did_as_json(streams: Typed, app: App, namespace: Namespace):
     app.stream("todo_stream.py")
 
-    assert streams("provision", app.folder, "--json").document == [bucket(namespace, "todo", "created")]
-    assert streams("provision", app.folder, "--json").document == [bucket(namespace, "todo", "unchanged")]
+    for outcome in ("created", "unchanged"):
+        assert streams("provision", app.folder, "--json").document == [
+            bucket(namespace, stream, outcome) for stream in ("revoked", "todo")
+        ]
 
 
 async def test_a_bucket_that_is_out_of_date_is_updated(
@@ -45,7 +59,27 @@ async def test_a_bucket_that_is_out_of_date_is_updated(
 
     said = await streams.run("provision", str(app.folder), "--json")
 
-    assert said.document == [bucket(namespace, "todo", "updated")]
+    assert said.document == [
+        bucket(namespace, "revoked", "unchanged"),
+        bucket(namespace, "todo", "updated"),
+    ]
+
+
+def test_a_rule_that_a_stream_gets_is_written_into_its_bucket(streams: Typed, app: App, namespace: Namespace):
+    app.stream("todo_stream.py")
+    streams("provision", app.folder)
+    app.write(
+        "rule/note_stream.py",
+        """
+        from streams import Stream
+
+        note = Stream("todo", dict, can_access=lambda subscription, context: False)
+        """,
+    )
+
+    said = streams("provision", app.folder / "rule", "--json")
+
+    assert said.document[1:] == [bucket(namespace, "todo", "updated")]
 
 
 def test_more_replicas_than_there_are_servers_are_refused(streams: Typed, app: App):
@@ -53,15 +87,16 @@ def test_more_replicas_than_there_are_servers_are_refused(streams: Typed, app: A
 
     refusal = streams("provision", app.folder, "--replicas", "3").refusal
 
-    assert refusal.startswith("the bucket of stream 'todo' cannot be made: replicas > 1")
+    assert refusal.startswith("the bucket of stream 'revoked' cannot be made: replicas > 1")
 
 
-def test_a_folder_without_streams_has_nothing_to_provision(streams: Typed, app: App):
+def test_a_folder_without_streams_has_none_to_provision(streams: Typed, app: App, namespace: Namespace):
     said = streams("provision", app.folder)
 
-    assert (said.code, said.out) == (0, "")
-    assert said.err == f"no file below {app.folder} ends in _stream.py, so there is nothing to provision\n"
-    assert streams("provision", app.folder, "--json").document == []
+    assert (said.code, said.out) == (0, f"revoked  created  bucket {namespace.name}_revoked\n")
+    assert said.err == f"no file below {app.folder} ends in _stream.py, so there is no stream to provision\n"
+    assert streams("provision", app.folder, "--json").document == [bucket(namespace, "revoked", "unchanged")]
+    assert streams("ls", "--json").document == []
 
 
 def test_nothing_is_provisioned_from_a_folder_with_a_problem(streams: Typed, app: App):
@@ -76,14 +111,40 @@ def test_nothing_is_provisioned_from_a_folder_with_a_problem(streams: Typed, app
 
 
 def test_check_prints_streams_and_steps_without_a_server(app: App):
-    app.stream("todo_stream.py")
+    app.write("all_stream.py", RULES)
     app.step("todo/create_todo_step.py", name="CreateTodo")
+    app.write("stream_auth.py", "async def authenticate(request, claims): ...")
     nowhere = Typed("nats://127.0.0.1:1", "streams")
 
     assert nowhere("check", app.folder).lines == [
-        "stream  todo",
+        "auth    authenticate  stream_auth.py",
+        "stream  news  public",
+        "stream  todo  can_access",
+        "stream  chat  can_access  clients may send",
         "step    POST /todo  CreateTodo  todo/create_todo_step.py",
     ]
+
+
+def test_check_warns_of_streams_that_are_open_to_everybody_unless_they_are_meant_to_be(app: App):
+    app.write("all_stream.py", RULES)
+    app.stream("note_stream.py", name="note")
+    app.write(
+        "poll_stream.py",
+        """
+        from streams import Stream
+
+        poll = Stream("poll", dict, can_send=lambda subscription, context: True)
+        """,
+    )
+
+    said = Typed("nats://127.0.0.1:1", "streams")("check", app.folder)
+
+    assert said.code == 0
+    assert said.out.splitlines()[-2:] == [
+        "stream  note  open to everybody",
+        "stream  poll  open to everybody  clients may send",
+    ]
+    assert said.err == "everybody may see: note, poll; give them can_access, or say public=True\n"
 
 
 def test_check_tells_what_it_found_as_json(streams: Typed, app: App):
@@ -91,9 +152,24 @@ def test_check_tells_what_it_found_as_json(streams: Typed, app: App):
     step = app.step("create_todo_step.py", name="CreateTodo")
 
     assert streams("check", app.folder, "--json").document == {
-        "streams": [{"name": "todo"}],
+        "auth": None,
+        "streams": [{"name": "todo", "access": "everybody", "send": False}],
         "steps": [{"name": "CreateTodo", "trigger": "POST /todo", "file": str(step)}],
     }
+
+
+def test_check_tells_who_may_as_json(streams: Typed, app: App):
+    auth = app.write("stream_auth.py", "def authenticate(request, claims): ...")
+    app.write("all_stream.py", RULES)
+
+    said = streams("check", app.folder, "--json").document
+
+    assert said["auth"] == str(auth)
+    assert said["streams"] == [
+        {"name": "news", "access": "public", "send": False},
+        {"name": "todo", "access": "rule", "send": False},
+        {"name": "chat", "access": "rule", "send": True},
+    ]
 
 
 def test_what_the_files_print_is_not_part_of_the_answer(streams: Typed, app: App):
@@ -101,7 +177,10 @@ def test_what_the_files_print_is_not_part_of_the_answer(streams: Typed, app: App
 
     said = streams("check", app.folder, "--json")
 
-    assert (said.out, said.err) == ('{"streams":[{"name":"todo"}],"steps":[]}\n', "loading\n")
+    assert said.out == (
+        '{"auth":null,"streams":[{"name":"todo","access":"everybody","send":false}],"steps":[]}\n'
+    )
+    assert said.err == "loading\n"
 
 
 def test_check_names_every_problem_of_a_folder(streams: Typed, app: App):

@@ -40,7 +40,6 @@ from streams import Stream, bound_to
 from streams.changes import ItemSet
 from streams.dev.nats_server import NatsServer
 from streams.errors import StoreUnavailable
-from streams.gateway.hub import Hub
 from streams.gateway.server import listening
 from streams.jetstream.connection import Connection, connected_to
 from streams.jetstream.kv_store import KvStore
@@ -50,6 +49,7 @@ from tests.browser import Browser
 from tests.clients.disturbed import Disturbed
 from tests.clients.driver import Client, Generation, Node
 from tests.conftest import Backend, Gateway, gateway_on
+from tests.everybody import open_hub
 from tests.gateway.waiting import until
 
 todo = Stream("todo", dict)
@@ -211,7 +211,7 @@ async def test_nothing_is_left_of_a_connection_that_ends_amid_a_frame(
 ):
     """F-B17"""
     sock = socket.create_server(("127.0.0.1", 0))
-    hub = await opened.enter_async_context(Hub.running(jetstream.feed, linger_seconds=0))
+    hub = await opened.enter_async_context(open_hub(jetstream.feed, linger_seconds=0))
     await opened.enter_async_context(listening(hub, sock))
     tab = await Browser(f"ws://127.0.0.1:{sock.getsockname()[1]}/", opened).join("todo", "inbox")
     assert hub.watched_groups == 1

@@ -60,6 +60,37 @@ def test_what_is_no_path_is_refused(path):
         http("GET", path)
 
 
+def test_everybody_may_run_a_step_unless_it_says_otherwise():
+    assert http("POST", "/todo").auth == "optional"
+    assert http("POST", "/todo", auth="required") != http("POST", "/todo")
+
+
+def test_a_trigger_says_who_may_run_the_step_where_not_everybody_may():
+    shown = [str(http("POST", "/todo", auth=auth)) for auth in ("optional", "required", "none")]
+
+    assert shown == ["POST /todo", "POST /todo (auth required)", "POST /todo (auth none)"]
+
+
+@pytest.mark.parametrize("auth", ["Required", "", "public", None, True, ["required"]], ids=repr)
+def test_what_says_nothing_of_who_may_run_a_step_is_refused(auth):
+    with pytest.raises(DefinitionRefused) as refused:
+        http("POST", "/todo", auth=auth)
+
+    assert str(refused.value) == f"auth={auth!r} does not exist; expected one of optional, required, none"
+
+
+def test_a_trigger_in_a_dict_says_who_may_run_the_step_too():
+    trigger = {"type": "http", "method": "POST", "path": "/todo", "auth": "required"}
+
+    several = step_config({"name": "A", "triggers": [trigger, http("GET", "/todo", auth="none")]})
+    alone = step_config({"name": "A", **trigger})
+
+    assert [each.auth for each in several.triggers] == ["required", "none"]
+    assert alone.triggers == (http("POST", "/todo", auth="required"),)
+    with pytest.raises(DefinitionRefused, match=r"^auth='yes' does not exist"):
+        step_config({"name": "A", "triggers": [{**trigger, "auth": "yes"}]})
+
+
 @pytest.mark.parametrize("name", ["", "  ", None, 7])
 def test_a_step_needs_a_name(name):
     with pytest.raises(DefinitionRefused, match=r"^a step needs a name$"):
@@ -204,6 +235,12 @@ def test_streams_are_ordinary_to_whoever_copies_or_inspects_them():
 
     assert copy.copy(streams).todo is todo
     assert not hasattr(streams, "__wrapped__")
+
+
+def test_a_handler_called_by_hand_is_told_who_calls_and_without_that_it_is_nobody():
+    assert context_for(todo).auth is None
+    assert context_for(todo, auth={"user": "ann"}).auth == {"user": "ann"}
+    assert "ann" not in repr(context_for(todo, auth={"user": "ann"})), "it may be personal, and ends in logs"
 
 
 def test_every_call_has_an_id_of_its_own():

@@ -8,10 +8,10 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from streams.dev.nats_server import NatsServer
-from streams.gateway.hub import Hub
 from streams.jetstream.connection import connected_to
 from streams.memory import MemoryStore
 from streams.tasks import background_tasks
+from tests.everybody import open_hub
 
 
 async def for_ever() -> None:
@@ -66,6 +66,6 @@ async def test_a_block_that_is_cancelled_is_cancelled():
 
 async def test_what_a_block_raises_stays_as_it_is(nats: NatsServer):
     for error in (ValueError("mine"), OwnKind("mine")):
-        for block in (background_tasks(), connected_to(nats.url), Hub.running(MemoryStore())):
+        for block in (background_tasks(), connected_to(nats.url), open_hub(MemoryStore())):
             with pytest.raises(type(error), match="mine"):
                 await raises_within(block, error)

@@ -227,7 +227,7 @@ async def test_a_folder_is_found_though_a_package_of_its_name_is_installed(proje
 
     said = await checked(project / "functions", PYTHONPATH=str(tmp_path / "installed"))
 
-    assert said.startswith("stream  note\n")
+    assert said.startswith("stream  note  open to everybody\n")
 
 
 async def test_a_folder_that_is_named_like_a_module_in_use_is_refused_with_a_way_out(project: Path):

@@ -18,12 +18,12 @@ from pydantic import BaseModel
 from streams import StepConfig, Stream, StreamDeleteResult, StreamSetResult, http
 from streams.discovery import Application
 from streams.faas.asgi import functions_app
-from streams.gateway.hub import Hub
 from streams.gateway.server import listening
 from streams.step import Step
 from tests.browser import Browser, Tab
 from tests.conftest import Backend
 from tests.core.names import ODD_NAMES, names
+from tests.everybody import open_hub
 
 todo = Stream("todo", dict)
 
@@ -91,7 +91,7 @@ async def site(jetstream: Backend, opened: AsyncExitStack) -> AsyncIterator[Site
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     address = f"127.0.0.1:{sock.getsockname()[1]}"
     async with (
-        Hub.running(jetstream.feed) as hub,
+        open_hub(jetstream.feed) as hub,
         listening(hub, sock, app),
         httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client,
     ):

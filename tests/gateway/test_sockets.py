@@ -7,23 +7,27 @@ import asyncio
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from streams.gateway.hub import Hub
+from streams.access import ANONYMOUS
 from streams.messages import Room
 from tests.browser import SECONDS, Browser
 from tests.conftest import Backend, Gateway
+from tests.everybody import open_hub
 from tests.gateway.waiting import until
+from tests.tokens import token
 
 
 async def test_the_subprotocol_is_echoed_without_the_token(browser: Browser):
-    tab = await browser.open(subprotocols=["Authorization", "secret-token"])
+    secret = token()
+
+    tab = await browser.open(subprotocols=["Authorization", secret])
 
     assert tab.socket.subprotocol == "Authorization"
-    assert "secret-token" not in str(tab.socket.response.headers)
+    assert secret not in str(tab.socket.response.headers)
 
 
-@pytest.mark.parametrize("path", ["ws", "stream/todo/inbox?authToken=x", "a/b/c?d=e"])
+@pytest.mark.parametrize("path", ["ws", "stream/todo/inbox?authToken={token}", "a/b/c?d=e"])
 async def test_sockets_open_on_any_path(browser: Browser, path: str):
-    tab = await browser.open(path)
+    tab = await browser.open(path.format(token=token()))
 
     await tab.join("todo", "inbox")
 
@@ -67,7 +71,7 @@ async def test_nothing_is_left_of_a_connection_however_it_ends(gateway: Gateway,
 
 
 async def test_a_group_that_nobody_watches_any_more_is_let_go(jetstream: Backend, browser: Browser):
-    async with Hub.running(jetstream.feed, linger_seconds=0) as hub:
+    async with open_hub(jetstream.feed, linger_seconds=0) as hub:
         watcher = _Watcher()
         hub.join(watcher, watcher.room)
         async with asyncio.timeout(SECONDS):
@@ -82,8 +86,12 @@ async def test_a_group_that_nobody_watches_any_more_is_let_go(jetstream: Backend
 class _Watcher:
     """A watcher without a socket."""
 
+    caller = ANONYMOUS
+    session = "watcher"
+
     def __init__(self) -> None:
         self.room = Room("todo", "inbox")
+        self.questions = asyncio.Semaphore()
         self.got_something = asyncio.Event()
 
     def write(self, frames: bytes) -> None:
@@ -94,3 +102,9 @@ class _Watcher:
 
     def watches(self, room: object) -> bool:
         return True
+
+    def rooms(self) -> set[Room]:
+        return {self.room}
+
+    def refuse(self, room: Room, code: str, sentence: str) -> None:
+        raise AssertionError(f"refused: {code} {sentence}")

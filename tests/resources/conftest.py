@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +14,7 @@ import uvicorn
 from pydantic import BaseModel
 
 from streams import Stream
+from streams.auth.callers import Doorkeeper, NobodyKnown
 from streams.auth.operator import Operator
 from streams.gateway.server import serving
 from streams.resources.app import resources_app
@@ -69,11 +70,12 @@ def at(group: str, item_id: str | None = None) -> str:
 
 
 @asynccontextmanager
-async def serving_resources(backend: Backend, operator: Operator | None = None) -> AsyncIterator[Api]:
+async def serving_resources(backend: Backend) -> AsyncIterator[Api]:
+    """As in development: nobody is known, and everybody is let in."""
     sock = socket.create_server((HOST, 0))
     # As uvloop does, which serves otherwise.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    app = resources_app([todo], backend.store, backend.feed, operator=operator)
+    app = resources_app([todo], backend.store, backend.feed, operator=None, doorkeeper=NobodyKnown([todo]))
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
     base_url = f"http://{HOST}:{sock.getsockname()[1]}"
     async with serving(config, [sock]), httpx.AsyncClient(base_url=base_url, trust_env=False) as client:
@@ -81,9 +83,15 @@ async def serving_resources(backend: Backend, operator: Operator | None = None) 
 
 
 @asynccontextmanager
-async def asked_in_process(backend: Backend, operator: Operator | None = None) -> AsyncIterator[Api]:
+async def asked_in_process(
+    backend: Backend,
+    operator: Operator | None = None,
+    doorkeeper: Doorkeeper | None = None,
+    streams: Iterable[Stream[Any]] = (todo,),
+) -> AsyncIterator[Api]:
     """The same without a socket, for what is decided before any store is asked."""
-    app = resources_app([todo], backend.store, backend.feed, operator=operator)
+    known = doorkeeper or NobodyKnown(streams)
+    app = resources_app(streams, backend.store, backend.feed, operator=operator, doorkeeper=known)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         yield Api(client)
 

@@ -95,6 +95,12 @@ async def test_a_plus_is_a_plus_in_a_path_and_a_space_in_a_query(api: Api):
     assert (query.json()["address"]["group"], query.json()["address"]["id"]) == ("a b", "1 1")
 
 
+async def test_a_query_of_any_length_is_read(api: Api):
+    answer = await api.get(f"/streams/todo?{'x=1&' * 200}group=inbox")
+
+    assert (answer.status_code, answer.json()) == (200, [])
+
+
 async def test_a_name_in_the_query_that_is_no_unicode_is_refused(api: Api):
     answer = await api.ask("GET", "/streams/todo?group=%FF")
 

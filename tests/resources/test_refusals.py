@@ -18,7 +18,6 @@ from tests.conftest import Backend, gateway_on
 from tests.resources.conftest import Api, asked_in_process, at
 
 ITEM, EVENTS = at("inbox", "1"), at("inbox", "events")
-TOKEN = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture
@@ -160,47 +159,6 @@ async def test_an_error_of_the_store_says_nothing_of_where_it_is(backend: Backen
     # No stream of the store has the declared name: as after a deploy that forgot to provision.
     async with asked_in_process(Backend(MemoryStore(["other"]), MemoryStore(["other"]))) as api:
         assert refusal(await api.get(at("inbox"))) == (404, "STREAM_NOT_FOUND")
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"Authorization": "Bearer"},
-        {"Authorization": f"Bearer {TOKEN}x"},
-        {"Authorization": f"Bearer {TOKEN[:-1]}"},
-        {"Authorization": TOKEN},
-        {"Authorization": f"Basic {TOKEN}"},
-    ],
-)
-async def test_outside_of_development_nobody_but_the_operator_gets_anything(
-    backend: Backend, headers: dict[str, str]
-):
-    async with asked_in_process(backend, Operator(TOKEN)) as api:
-        for method, target in (
-            ("GET", "/streams"),
-            ("GET", "/streams/todo"),
-            ("GET", at("inbox")),
-            ("GET", ITEM),
-            ("PUT", ITEM),
-            ("PATCH", ITEM),
-            ("DELETE", ITEM),
-            ("POST", EVENTS),
-            ("GET", "/streams/openapi.json"),
-        ):
-            answer = await api.ask(method, target, headers=headers, content=b"{}")
-
-            assert refusal(answer) == (401, "OPERATOR_ONLY")
-            assert answer.headers["WWW-Authenticate"] == "Bearer"
-
-
-async def test_the_operator_gets_everything(backend: Backend):
-    async with asked_in_process(backend, Operator(TOKEN)) as api:
-        authorized = {"Authorization": f"bearer  {TOKEN}"}
-        put = await api.ask("PUT", ITEM, json={"id": "1", "text": "x"}, headers=authorized)
-        got = await api.ask("GET", at("inbox"), headers=authorized)
-
-    assert (put.status_code, len(got.json())) == (201, 1)
 
 
 @pytest.mark.parametrize("token", ["", "secret", "0123456789abcde"])

@@ -14,6 +14,9 @@ const query = new URLSearchParams(location.search)
 const api = query.get('api')
 const streamName = query.get('stream') ?? 'todo'
 const sortKey = query.get('sort') ?? undefined
+const groups = query.get('groups')?.split(',') ?? ['inbox', 'work']
+// Made once: another array at a render would be another socket. The 0.2 provider takes none.
+const protocols = query.has('token') ? ['Authorization', query.get('token')] : undefined
 
 async function ask(method, path, body) {
   const answer = await fetch(api + path, {
@@ -25,7 +28,7 @@ async function ask(method, path, body) {
 }
 
 function App() {
-  const [groupId, setGroupId] = useState('inbox')
+  const [groupId, setGroupId] = useState(groups[0])
   const [opened, setOpened] = useState(query.get('opened') ?? undefined)
   const [problem, setProblem] = useState('')
   return (
@@ -34,7 +37,7 @@ function App() {
         <h1>Todos</h1>
         <small>{query.get('title')}</small>
         <nav>
-          {['inbox', 'work'].map((id) => (
+          {groups.map((id) => (
             <button key={id} aria-pressed={id === groupId} onClick={() => setGroupId(id)}>
               {id}
             </button>
@@ -131,7 +134,7 @@ function Opened({ groupId, id }) {
 // As Vite's template has it: nothing in a production build, every effect twice in a development build.
 createRoot(document.querySelector('#root')).render(
   <StrictMode>
-    <MotiaStreamProvider address={query.get('ws')}>
+    <MotiaStreamProvider address={query.get('ws')} protocols={protocols}>
       <App />
     </MotiaStreamProvider>
   </StrictMode>,

@@ -18,7 +18,6 @@ from streams.auth.origins import Origins
 from streams.dev.nats_server import NatsServer
 from streams.discovery import discover
 from streams.faas.asgi import functions_app
-from streams.gateway.hub import Hub
 from streams.gateway.server import listening
 from streams.jetstream.bucket import provision
 from streams.jetstream.connection import connected_to
@@ -30,6 +29,7 @@ from tests.apps.conftest import chromium as chromium
 from tests.clients.front import front_of
 from tests.clients.react.pages import Build, Generation, Window, Windows, built, served
 from tests.clients.react.todo_app import TodoApp
+from tests.everybody import open_hub
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ async def app(nats: NatsServer, namespace: Namespace) -> AsyncIterator[TodoApp]:
         # As uvloop does, which serves otherwise.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         at = f"127.0.0.1:{sock.getsockname()[1]}"
-        hub = await opened.enter_async_context(Hub.running(JetStreamFeed(connection, namespace)))
+        hub = await opened.enter_async_context(open_hub(JetStreamFeed(connection, namespace)))
         await opened.enter_async_context(listening(hub, sock, steps))
         line = await opened.enter_async_context(front_of(f"ws://{at}/"))
         http = await opened.enter_async_context(httpx.AsyncClient(base_url=f"http://{at}", trust_env=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 from collections.abc import AsyncIterator
@@ -75,6 +76,8 @@ class Window:
     A test that expects some takes them out."""
     sockets: list[WebSocket] = field(default_factory=list)
     """Every one that the page opened."""
+    frames: list[dict[str, Any]] = field(default_factory=list)
+    """Every message that came on them."""
 
     @property
     def todos(self) -> Locator:
@@ -125,6 +128,10 @@ class Window:
     async def switch_to(self, group: str) -> None:
         await self.page.get_by_role("button", name=group).click()
 
+    def watch(self, socket: WebSocket) -> None:
+        self.sockets.append(socket)
+        socket.on("framereceived", lambda message: self.frames.append(json.loads(message)))
+
     def note(self, complaint: str) -> None:
         if not complaint.startswith(self.known):
             self.complaints.append(complaint)
@@ -143,7 +150,7 @@ class Windows:
         self.all.append(window)
         window.page.on("console", lambda said: window.note(said.text) if said.type == "error" else None)
         window.page.on("pageerror", lambda error: window.complaints.append(f"page error: {error}"))
-        window.page.on("websocket", lambda socket: window.sockets.append(socket))
+        window.page.on("websocket", window.watch)
         return window
 
     async def open(

@@ -1,0 +1,299 @@
+"""One client: who it is, what it asks for, and what it has joined. Its socket is elsewhere.
+
+A message that proves who the client is holds up those behind it, so that
+whoever sends a token and then a join joins as who it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from typing import TYPE_CHECKING, Protocol
+
+from streams import envelope
+from streams.access import AuthRequest, Caller
+from streams.envelope import PONG, Envelope
+from streams.errors import NotLetIn
+from streams.gateway.frames import text_frame
+from streams.gateway.pace import Pace
+from streams.gateway.session import MAX_SUBSCRIPTIONS, Session, TooManySubscriptions
+from streams.gateway.speech import Speech
+from streams.messages import (
+    CLOSE_INTERNAL_ERROR,
+    CLOSE_UNAUTHORIZED,
+    Auth,
+    BadMessage,
+    BadRoom,
+    Join,
+    Leave,
+    Ping,
+    Pong,
+    Room,
+    Send,
+    parse,
+)
+
+if TYPE_CHECKING:
+    from streams.gateway.hub import Hub
+
+log = logging.getLogger(__name__)
+
+FEATURES = ("auth", "send")
+"""What this gateway has of the extended dialect, beside what every one has."""
+
+SENDS = (20.0, 40)
+"""Events and tokens of one client: so many a second, so many at once."""
+
+QUESTIONS_AT_ONCE = 4
+"""Joins of one client that rules are asked about at the same time; the others wait in line."""
+
+LONGEST_TIMER_SECONDS = 24 * 3600.0
+
+
+class Line(Protocol):
+    """The socket of a client."""
+
+    def write(self, frames: bytes) -> None:
+        """Send one or more whole frames. Never waits; a socket that is gone ignores it."""
+        ...
+
+    def close(self, code: int, reason: str) -> None: ...
+
+    def hold(self) -> None:
+        """Read nothing until `go_on`."""
+        ...
+
+    def go_on(self) -> None: ...
+
+
+class Guest:
+    """One client that was let in, until `gone`."""
+
+    # There may be many thousands, so each is small.
+    __slots__ = (
+        "_expiry",
+        "_held",
+        "_hub",
+        "_is_gone",
+        "_is_held",
+        "_line",
+        "_loop",
+        "_pace",
+        "_questions",
+        "_request",
+        "_rooms",
+        "_speech",
+        "caller",
+        "close",
+        "is_extended",
+        "session",
+        "write",
+    )
+
+    def __init__(
+        self, hub: Hub, line: Line, caller: Caller, request: AuthRequest, *, is_extended: bool
+    ) -> None:
+        self.caller, self.session = caller, secrets.token_urlsafe(12)
+        self.is_extended = is_extended
+        # Not methods that call them: these are called for every frame of every client.
+        self.write, self.close = line.write, line.close
+        self._hub, self._line, self._request = hub, line, request
+        self._loop = asyncio.get_running_loop()
+        self._rooms = Session()
+        self._is_gone = self._is_held = False
+        self._held: list[bytes] = []
+        self._speech: Speech | None = None
+        self._pace: Pace | None = None
+        self._questions: asyncio.Semaphore | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+
+    def welcome(self, ping_seconds: float) -> None:
+        """The socket is open."""
+        self._hub.guests.enter(self)
+        self._expire_later()
+        if self.is_extended:
+            told = envelope.hello(
+                self.session,
+                ping_seconds=ping_seconds,
+                sub=self.caller.sub,
+                expires=self._expires(),
+                features=FEATURES,
+            )
+            self.write(text_frame(told))
+
+    def gone(self) -> None:
+        """The socket is closed, or about to be."""
+        if self._is_gone:
+            return
+        self._is_gone = True
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._held.clear()
+        if self._speech is not None:
+            self._speech.end()
+        for room in self._rooms.rooms():
+            self._hub.leave(self, room)
+        self._hub.guests.exit(self)
+
+    # What the hub asks of it.
+
+    def watches(self, room: Room) -> bool:
+        return not self._is_gone and self._rooms.watches(room)
+
+    def rooms(self) -> set[Room]:
+        return self._rooms.rooms()
+
+    @property
+    def questions(self) -> asyncio.Semaphore:
+        """Held while a rule is asked about this client: one client alone does not keep all their threads."""
+        if self._questions is None:
+            self._questions = asyncio.Semaphore(QUESTIONS_AT_ONCE)
+        return self._questions
+
+    def refuse(self, room: Room, code: str, sentence: str) -> None:
+        self._rooms.forget(room)
+        self._hub.leave(self, room)
+        frames = Envelope(room.stream, room.group)
+        if self.is_extended:
+            self.write(text_frame(frames.unauthorized(room.id, code, sentence)))
+        else:
+            self.write(b"".join(map(text_frame, frames.refused(room.id, code, sentence))))
+
+    def forget_what_was_allowed(self) -> None:
+        """Ask anew before the next event of this client is sent."""
+        if self._speech is not None:
+            self._speech.forget_what_was_allowed()
+
+    def say_no(self, code: str, sentence: str, ref: str | int | None = None) -> None:
+        """Tell the client that what it said is not done."""
+        self.write(text_frame(envelope.error(code, sentence, ref)))
+
+    # What the client says.
+
+    def hear(self, message: bytes) -> None:
+        """Take one message of the client."""
+        if self._is_gone:
+            return
+        if self._is_held:
+            self._held.append(message)
+            return
+        try:
+            command = parse(message, is_extended=self.is_extended)
+        except BadRoom as error:
+            self.refuse(Room(error.stream, error.group, error.id), "INVALID_NAME", str(error))
+            return
+        except BadMessage as error:
+            self.say_no("BAD_MESSAGE", str(error), error.ref)
+            return
+        match command:
+            case Join():
+                self._join(command)
+            case Leave():
+                left = self._rooms.leave(command)
+                if left is not None:
+                    self._hub.leave(self, left)
+            case Ping():
+                self.write(text_frame(PONG))
+            case Pong():
+                pass
+            case Auth():
+                self._authenticate_later(command)
+            case Send():
+                self._send_later(command)
+
+    def _join(self, join: Join) -> None:
+        try:
+            left = self._rooms.join(join)
+        except TooManySubscriptions:
+            sentence = f"this connection holds {MAX_SUBSCRIPTIONS} subscriptions, which is the limit"
+            # Not `refuse`: the room may be watched by another subscription.
+            frames = Envelope(join.room.stream, join.room.group)
+            said = frames.refused(join.room.id, "TOO_MANY_SUBSCRIPTIONS", sentence)
+            self.write(b"".join(map(text_frame, said[-1:] if self.is_extended else said)))
+            return
+        if left is not None:
+            self._hub.leave(self, left)
+        self._hub.join(self, join.room)
+
+    # Who it is, over time.
+
+    def _authenticate_later(self, auth: Auth) -> None:
+        if not self._is_in_pace():
+            self.say_no("TOO_FAST", "tokens come too fast; wait a moment")
+            return
+        self._is_held = True
+        self._line.hold()
+        self._hub.start(self._authenticate(auth.token), name="gateway: take a token")
+
+    async def _authenticate(self, token: str) -> None:
+        try:
+            await self._take(token)
+        except Exception:
+            log.exception("a token could not be taken session=%s", self.session)
+            self.close(CLOSE_INTERNAL_ERROR, "internal error")
+        finally:
+            self._is_held = False
+            while self._held and not self._is_held:
+                self.hear(self._held.pop(0))
+            if not self._is_held:
+                self._line.go_on()
+
+    async def _take(self, token: str) -> None:
+        access = self._hub.access
+        try:
+            caller = await access.caller(token, self._request)
+            await access.confirm(lambda: caller)
+        except NotLetIn as error:
+            log.info("a token was not taken: %s session=%s", error.reason, self.session)
+            if self.caller.claims is None and error.code != "AUTH_UNAVAILABLE":
+                # Who meant to be somebody is not served as nobody.
+                self.close(CLOSE_UNAUTHORIZED, str(error))
+            else:
+                self.say_no(error.code, str(error))
+            return
+        if self.caller.sub not in (None, caller.sub):
+            # What is on this socket was for the other one.
+            log.warning("a token of another user came session=%s", self.session)
+            self.close(CLOSE_UNAUTHORIZED, "this token is another user's; open a socket of its own")
+            return
+        if self._is_gone:
+            return
+        self._hub.guests.exit(self)
+        self.caller = caller
+        self._hub.guests.enter(self)
+        self.forget_what_was_allowed()
+        self._expire_later()
+        self.write(text_frame(envelope.authenticated(caller.sub, self._expires())))
+        await self._hub.guests.recheck(self)
+
+    def _expires(self) -> float | None:
+        return None if self.caller.claims is None else self.caller.claims.exp
+
+    def _expire_later(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+        left = self._hub.access.seconds_left(self.caller)
+        if left is not None:
+            self._expiry = self._loop.call_later(min(max(0.0, left), LONGEST_TIMER_SECONDS), self._expire)
+
+    def _expire(self) -> None:
+        left = self._hub.access.seconds_left(self.caller)
+        if left is not None and left <= 0:
+            self.close(CLOSE_UNAUTHORIZED, "the token has ended; come back with a new one")
+        else:
+            self._expire_later()
+
+    def _send_later(self, send: Send) -> None:
+        if not self._is_in_pace():
+            self.say_no("TOO_FAST", "events come too fast; this one was dropped", send.ref)
+            return
+        if self._speech is None:
+            self._speech = Speech(self._hub, self)
+        self._speech.say(send)
+
+    def _is_in_pace(self) -> bool:
+        now = self._loop.time()
+        if self._pace is None:
+            self._pace = Pace(*SENDS, now)
+        return self._pace.allows(now)

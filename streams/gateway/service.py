@@ -1,0 +1,54 @@
+"""A gateway with everything that it needs, for the length of a block."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from streams.auth.revocations import Revocation
+from streams.auth.rules import Rules
+from streams.auth.tokens import Verifier
+from streams.gateway.access import Access
+from streams.gateway.hub import Hub
+from streams.gateway.revoked import Revoked
+from streams.jetstream.connection import Connection
+from streams.jetstream.feed import JetStreamFeed
+from streams.jetstream.kv_store import KvStore
+from streams.keys import Namespace
+
+
+@asynccontextmanager
+async def gateway(
+    connection: Connection,
+    namespace: Namespace,
+    verifier: Verifier,
+    rules: Rules,
+    *,
+    recheck_seconds: float | None = None,
+) -> AsyncIterator[Hub]:
+    """A hub that serves the streams of a namespace. Entered when revocations are known.
+
+    Rules are asked again about everybody every `recheck_seconds`; None: at
+    fresh tokens and revocations only.
+
+    Raises:
+        BucketNotUsable: Revocations have no bucket: the namespace is not provisioned.
+    """
+    feed, let_go = JetStreamFeed(connection, namespace), list[Callable[[list[Revocation]], None]]()
+
+    def changed(revocations: list[Revocation]) -> None:
+        # Before there is a hub, nobody is in.
+        for tell in let_go:
+            tell(revocations)
+
+    async with (
+        Revoked.running(feed, changed, leeway_seconds=verifier.leeway_seconds) as revoked,
+        Hub.running(
+            feed,
+            Access(verifier, rules, revoked, feed),
+            KvStore(connection, namespace),
+            recheck_seconds=recheck_seconds,
+        ) as hub,
+    ):
+        let_go.append(hub.guests.revoked)
+        yield hub

@@ -1,0 +1,110 @@
+"""What an upgrade request asks for: a dialect, and to be somebody. Pure.
+
+A token comes in one of three ways:
+
+- `Sec-WebSocket-Protocol: Authorization, <token>`, what a browser can send:
+  `new WebSocket(url, ["Authorization", token])`. The answer names
+  `Authorization`, never the token;
+- `Authorization: Bearer <token>`, from programs;
+- `?authToken=<token>`, because Motia's frontends do so. Addresses end up in
+  the logs of proxies, so this is for those alone.
+
+One that is announced and not there, or two that differ, are refused: who
+meant to be somebody is never taken for nobody.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from urllib.parse import parse_qsl, unquote
+
+from websockets.datastructures import Headers
+
+from streams.access import AuthRequest
+from streams.errors import NotLetIn
+from streams.messages import EXTENDED
+
+AUTHORIZATION = "authorization"
+_UNTOLD = frozenset({"authorization", "proxy-authorization", "sec-websocket-protocol", "sec-websocket-key"})
+_MAX_PARAMETERS = 100
+_BEARER = re.compile(r"bearer(?![a-z0-9])(.*)", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A request to open a socket."""
+
+    request: AuthRequest
+    token: str | None = field(repr=False)
+    origin: str | None
+    """Of the page that asks; None: it is no browser."""
+    is_extended: bool
+
+
+def read_upgrade(target: str, headers: Headers, address: str | None) -> Upgrade:
+    """Read a request whose form was checked already.
+
+    Raises:
+        NotLetIn: It brings a token in a way that leaves open which one it is.
+    """
+    path, _, asked = target.partition("?")
+    try:
+        query = parse_qsl(asked, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
+    except ValueError:
+        raise NotLetIn("TOKEN_REFUSED", f"the query has more than {_MAX_PARAMETERS} parameters") from None
+    offered = offered_subprotocols(headers.get_all("Sec-WebSocket-Protocol"))
+    tokens = {
+        *_beside_authorization(offered),
+        *_bearer(headers.get_all("Authorization")),
+        *(value for name, value in query if name == "authToken"),
+    }
+    if len(tokens) > 1:
+        raise NotLetIn("TOKEN_REFUSED", "it came with two tokens")
+    token = next(iter(tokens), None)
+    if token == "":
+        raise NotLetIn("TOKEN_REFUSED", "it announced a token, and sent none")
+    request = AuthRequest(
+        "websocket",
+        unquote(path),
+        {name: value for name, value in query if name != "authToken"},
+        {name: ", ".join(headers.get_all(name)) for name in _told(headers)},
+        address,
+    )
+    # Two of them make one that nobody has listed.
+    origin = ", ".join(origins) if (origins := headers.get_all("Origin")) else None
+    return Upgrade(request, token, origin, EXTENDED in offered)
+
+
+def offered_subprotocols(values: Iterable[str]) -> list[str]:
+    """What a client offers, in order. A name between commas may be empty."""
+    return [name.strip() for value in values for name in value.split(",")]
+
+
+def chosen_subprotocol(offered: Sequence[str]) -> str | None:
+    """What it is answered, as it spelled it: a browser that offers some ends where none is chosen."""
+    if EXTENDED in offered:
+        return EXTENDED
+    return next((name for name in offered if name.lower() == AUTHORIZATION), None)
+
+
+def _beside_authorization(offered: list[str]) -> Iterable[str]:
+    names = [name for name in offered if name != EXTENDED]
+    for name, behind in zip_longest(names, names[1:], fillvalue=""):
+        if name.lower() == AUTHORIZATION:
+            yield behind
+
+
+def _bearer(values: list[str]) -> Iterable[str]:
+    # Another scheme is not for us: it may be that of a proxy in between. Ours, misspelled, is refused
+    # with what stands behind it.
+    for value in values:
+        if found := _BEARER.fullmatch(value.strip(" \t")):
+            yield found[1].strip(" ")
+
+
+def _told(headers: Headers) -> set[str]:
+    """The headers that an application may see, in lower case."""
+    return {name.lower() for name in headers} - _UNTOLD
