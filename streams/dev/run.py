@@ -70,8 +70,8 @@ class Running:
     nats: DevNats
     nats_version: str
     folder: Path
-    secret_file: Path | None
-    """Where the secret is that `streams token` needs; None: whoever started it has keys of their own."""
+    takes_own_tokens: bool
+    """Whether it takes what `streams token` makes; else whoever started it has keys of their own."""
 
 
 async def run(
@@ -91,7 +91,7 @@ async def run(
     origins = Origins(settings.origins)
     settings.nats.check()
     _ignored_by_git(settings.nats.data.parent)
-    tokens, secret_file = _tokens(settings)
+    tokens = _tokens(settings)
     checking, stop = verifier(tokens, is_dev=True), _Stop()
     with stop.requested(), _bound(settings.port) as sock:
         url = f"http://{HOST}:{sock.getsockname()[1]}"
@@ -107,7 +107,9 @@ async def run(
             _gateway(connection, Namespace(settings.namespace), checks, functions) as hub,
         ):
             stop.in_order = True
-            ready(Running(url, nats, connection.server_version, settings.folder, secret_file))
+            ready(
+                Running(url, nats, connection.server_version, settings.folder, tokens is not settings.tokens)
+            )
             # Nobody is served before the first load: a tab that was open all
             # the time would join streams that are only now being provisioned.
             async with (
@@ -119,12 +121,13 @@ async def run(
                 await stop.wait()
 
 
-def _tokens(settings: DevSettings) -> tuple[TokenSettings, Path | None]:
-    """How tokens are checked, and the file with the secret where it is ours."""
+def _tokens(settings: DevSettings) -> TokenSettings:
+    """How tokens are checked: with the keys that were given, or else as `streams token` makes them."""
     if settings.tokens.has_keys:
-        return settings.tokens, None
-    file = settings.nats.data.parent / SECRET_FILE.name
-    return replace(settings.tokens, secret=development_secret(file)), file
+        return settings.tokens
+    # Not beside NATS's data, which may be anywhere: this must be where no one commits it.
+    _ignored_by_git(SECRET_FILE.parent)
+    return replace(settings.tokens, secret=development_secret())
 
 
 @asynccontextmanager

@@ -9,7 +9,6 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from streams.auth.development import SECRET_FILE
 from streams.dev.functions import Found, FunctionsBroken
 from streams.dev.run import Running
 
@@ -20,11 +19,11 @@ class Screen:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._seen: Found | None = None
-        self._secret_file: Path | None = None
+        self._takes_own_tokens = False
 
     def ready(self, running: Running) -> None:
         """Say where everything is."""
-        url, self._secret_file = running.url, running.secret_file
+        url, self._takes_own_tokens = running.url, running.takes_own_tokens
         table = _table()
         table.add_row("page", f"{url}/  [dim]open it twice[/]")
         table.add_row("docs", f"{url}/docs")
@@ -48,7 +47,7 @@ class Screen:
             case _ if found == self._seen:
                 self._console.print("[green]functions started anew[/]")
             case _:
-                self._console.print(_functions(found, self._secret_file))
+                self._console.print(_functions(found, self._takes_own_tokens))
                 again = "functions started anew" if self._seen else "Saving a file starts the functions anew"
                 self._console.print(f"[dim]{again}. Ctrl-C ends everything.[/]\n")
         self._seen = found
@@ -63,10 +62,10 @@ def _about(running: Running) -> str:
     return f"{about}, started by others"
 
 
-def _functions(found: Found, secret_file: Path | None) -> Table:
+def _functions(found: Found, takes_own_tokens: bool) -> Table:
     table = _table()
-    if found.has_rules and secret_file is not None:
-        table.add_row("token", escape(_token_command(secret_file)))
+    if found.has_rules and takes_own_tokens:
+        table.add_row("token", "streams token --sub ann")
     for stream in found.streams:
         rule = "can_access" if stream["name"] in found.guarded else ""
         table.add_row("stream", stream["name"], rule, f"[dim]bucket {stream['bucket']}[/]")
@@ -75,11 +74,6 @@ def _functions(found: Found, secret_file: Path | None) -> Table:
         file = escape(_short(Path(step["file"])))
         table.add_row("step", f"[bold]{method:6}[/] {path}", step["name"], f"[dim]{file}[/]")
     return table
-
-
-def _token_command(secret_file: Path) -> str:
-    command = "streams token --sub ann"
-    return command if secret_file == SECRET_FILE else f"{command} --secret-file {secret_file}"
 
 
 def _table() -> Table:

@@ -31,7 +31,13 @@ def test_uvicorn_constructs_protocols_as_ours_is_written():
 
 
 def test_uvicorns_http_protocol_has_the_hooks_of_the_guard():
-    for name in ("on_message_begin", "on_headers_complete", "handle_websocket_upgrade", "data_received"):
+    for name in (
+        "on_message_begin",
+        "on_header",
+        "on_headers_complete",
+        "handle_websocket_upgrade",
+        "data_received",
+    ):
         assert inspect.isfunction(getattr(HttpToolsProtocol, name)), name
     assert "self.loop" in inspect.getsource(HttpToolsProtocol.__init__)
 

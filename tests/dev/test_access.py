@@ -279,20 +279,20 @@ async def test_the_screen_says_how_to_get_a_token_where_one_matters(project: Pat
     async with developing(project) as dev:
         assert re.search(r"token +streams token --sub ann *$", "".join(dev.command.said), re.MULTILINE)
 
-    elsewhere = ("--data", "elsewhere/nats")
-    async with developing(project, *elsewhere) as dev:
-        line = next(line for line in dev.command.said if "streams token" in line)
-        assert line.split("streams token")[1].split() == [
-            "--sub",
-            "ann",
-            "--secret-file",
-            "elsewhere/jwt-secret",
-        ]
-
     for name in ("stream_auth.py", "room_stream.py"):
         (project / "functions" / name).unlink()
     async with developing(project) as dev:
         assert "streams token" not in "".join(dev.command.said)
+
+
+async def test_the_secret_stands_where_no_one_commits_it_wherever_the_data_is(project: Path):
+    async with developing(project, "--data", "elsewhere/nats") as dev:
+        ann = await token(project, "ann")
+
+        assert (project / ".streams/.gitignore").read_text() == "*\n"
+        assert (project / ".streams/jwt-secret").stat().st_mode & 0o077 == 0
+        async with httpx.AsyncClient(base_url=dev.url, trust_env=False) as http:
+            assert (await http.get("/who", headers=bearer(ann))).status_code == 200
 
 
 async def test_with_a_secret_of_ones_own_no_other_one_is_made_and_its_tokens_count(

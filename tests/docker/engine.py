@@ -61,7 +61,7 @@ def engine() -> Iterator[str]:
             client = _answering(daemon, host, folder / "log")
             _make_image(client)
             yield host
-            for container in client.containers.list(all=True):
+            for container in client.containers.list(all=True, ignore_removed=True):
                 container.remove(force=True)
             client.close()
         finally:

@@ -49,8 +49,9 @@ def engine(project: Path) -> Iterator[docker.DockerClient]:
 
 def left_by(engine: docker.DockerClient, project: Path) -> list[Container]:
     """The containers of a project, running or not."""
+    # One may be removed between being listed and being looked at.
     found: list[Container] = engine.containers.list(
-        all=True, filters={"label": f"{LABEL}={data_of(project)}"}
+        all=True, filters={"label": f"{LABEL}={data_of(project)}"}, ignore_removed=True
     )
     return found
 
