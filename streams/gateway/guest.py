@@ -98,7 +98,9 @@ class Guest:
         self.is_extended = is_extended
         # Not methods that call them: these are called for every frame of every client.
         self.write, self.close = line.write, line.close
-        self._hub, self._line, self._request = hub, line, request
+        self._hub, self._line = hub, line
+        # Only they bring fresh tokens, for which it is needed again; it is most of what a client takes.
+        self._request = request if is_extended else None
         self._loop = asyncio.get_running_loop()
         self._rooms = Session()
         self._is_gone = self._is_held = False
@@ -240,6 +242,7 @@ class Guest:
                 self._line.go_on()
 
     async def _take(self, token: str) -> None:
+        assert self._request is not None, "other clients have no message for this"
         access = self._hub.access
         try:
             caller = await access.caller(token, self._request)

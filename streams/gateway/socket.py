@@ -121,6 +121,8 @@ class Socket(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
         self._stop()
+        # They know each other: without this, both would wait for the garbage collector.
+        self._guest = None
         if self._timer is not None:
             self._timer.cancel()
 
