@@ -30,9 +30,8 @@ from streams.jetstream.kv_store import KvStore
 from streams.keys import Namespace
 from tests.auth.issued import RULES, SECRET
 from tests.browser import SECONDS
-from tests.gateway.handshakes import (
+from tests.gateway.handshake_rows import (
     ANN,
-    HANDSHAKES,
     KEYLESS,
     ORIGINS,
     REVOKED,
@@ -42,6 +41,7 @@ from tests.gateway.handshakes import (
     request,
     secrets,
 )
+from tests.gateway.handshakes import HANDSHAKES
 from tests.gateway.waiting import until
 from tests.guarded import guarded_gateway, provisioned
 

@@ -4,61 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 import streams.auth.jwks
-from streams.auth.jwks import (
-    ANSWER_SECONDS,
-    ASK_AGAIN_SECONDS,
-    FRESH_SECONDS,
-    IDLE_SECONDS,
-    MAX_DOCUMENT_BYTES,
-    Jwks,
-    checked_jwks_url,
-)
+from streams.auth.jwks import ANSWER_SECONDS, ASK_AGAIN_SECONDS, FRESH_SECONDS, IDLE_SECONDS, Jwks
 from streams.auth.tokens import Verifier
-from streams.errors import DefinitionRefused, NotLetIn
-from tests.auth.issued import RULES, jwk, private, token
-from tests.auth.published import Clock, Publisher, answer, compressed, document
+from streams.errors import NotLetIn
+from tests.auth.issued import RULES, private, token
+from tests.auth.keys_replaced import NEW, OF_NEW, OF_OLD, OLD, answered, settled
+from tests.auth.published import Clock, Publisher
 
-OLD, NEW = private("P-256", "old"), private("P-256", "new")
-OF_OLD, OF_NEW = token(key=OLD, alg="ES256", kid="old"), token(key=NEW, alg="ES256", kid="new")
 OF_NOBODY = token(key=private("P-256"), alg="ES256", kid="nobody")
-
-
-@pytest_asyncio.fixture
-async def publisher() -> AsyncIterator[Publisher]:
-    """Publishes the key `old`."""
-    async with Publisher.serving(answer(document(old=OLD))) as publisher:
-        yield publisher
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest_asyncio.fixture
-async def jwks(publisher: Publisher, clock: Clock) -> AsyncIterator[Jwks]:
-    async with Jwks.kept(publisher.url, now=clock) as jwks:
-        yield jwks
-
-
-async def answered(verifier: Verifier, token: str) -> str:
-    """Who it is, or why nobody is let in."""
-    try:
-        return (await verifier.claims(token)).sub
-    except NotLetIn as error:
-        return error.code
-
-
-async def settled(jwks: Jwks) -> None:
-    """Whatever question was under way is answered."""
-    # A key that nobody has: whoever asks for it waits for the question that is there, and asks none too soon.
-    await jwks.known("nobody's")
 
 
 async def test_a_token_is_checked_with_the_key_that_it_names(jwks: Jwks, publisher: Publisher):
@@ -259,142 +216,3 @@ async def test_an_answer_that_does_not_come_is_not_waited_for(
             await jwks.known("old")
 
     assert "no answer" in raised.value.reason or "Timeout" in raised.value.reason
-
-
-GOOD = document(old=OLD)
-
-
-@pytest.mark.parametrize(
-    ("said", "problem"),
-    [
-        (answer(GOOD, "500 Internal Server Error"), "the status 500"),
-        (answer(GOOD, "404 Not Found"), "the status 404"),
-        (answer(GOOD, "203 Non-Authoritative"), "the status 203"),
-        (answer(GOOD, "302 Found", Location="/jwks.json"), "the status 302"),
-        (answer(GOOD, "301 Moved", Location="http://127.0.0.1:1/"), "the status 301"),
-        (answer({"keys": [], "more": "x" * MAX_DOCUMENT_BYTES}), "more than 262144 bytes"),
-        (answer(b" " * 300_000), "more than 262144 bytes"),
-        (compressed(GOOD), "compressed"),
-        (compressed({"keys": [], "more": "x" * 10_000_000}), "compressed"),
-        (answer(b"<html>"), "JSONDecodeError"),
-        (answer(b""), "JSONDecodeError"),
-        (answer(b"\xff\xfe\xff"), "UnicodeDecodeError"),
-        (answer(b"[" * 100_000), "RecursionError"),
-        (answer([jwk(OLD)]), "no JSON object with a list of `keys`"),
-        (answer({"keys": {}}), "no JSON object with a list of `keys`"),
-        (answer({}), "no JSON object with a list of `keys`"),
-        (answer(None), "no JSON object with a list of `keys`"),
-        (answer(GOOD)[:-10], "RemoteProtocolError"),
-        (b"", "RemoteProtocolError"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "RemoteProtocolError"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "RemoteProtocolError"),
-        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 100_000 + b"\r\n", "RemoteProtocolError"),
-        (b"\0" * 1000, "RemoteProtocolError"),
-    ],
-)
-async def test_what_is_no_document_of_keys_changes_nothing(
-    jwks: Jwks,
-    publisher: Publisher,
-    clock: Clock,
-    said: bytes,
-    problem: str,
-    caplog: pytest.LogCaptureFixture,
-):
-    verifier = Verifier(jwks, RULES)
-    assert await answered(verifier, OF_OLD) == "ann"
-
-    publisher.said = said
-    clock.seconds += ASK_AGAIN_SECONDS
-    assert await answered(verifier, OF_NEW) == "TOKEN_REFUSED"
-
-    assert await answered(verifier, OF_OLD) == "ann"
-    assert publisher.questions == 2
-    (logged,) = caplog.messages
-    assert problem in logged
-
-
-async def test_a_cookie_that_comes_with_keys_is_not_kept(publisher: Publisher, clock: Clock):
-    publisher.said = answer(document(old=OLD), Set_Cookie="a=Þ; Path=/")
-
-    async with Jwks.kept(publisher.url, now=clock) as jwks:
-        verifier = Verifier(jwks, RULES)
-        assert await answered(verifier, OF_OLD) == "ann"
-        publisher.publishes(old=OLD, new=NEW)
-        clock.seconds += ASK_AGAIN_SECONDS
-
-        assert await answered(verifier, OF_NEW) == "ann"
-
-
-async def test_a_key_that_cannot_be_used_is_left_out_and_named_once(
-    publisher: Publisher, clock: Clock, caplog: pytest.LogCaptureFixture
-):
-    publisher.said = answer({"keys": [{"kty": "oct", "k": "AA"}, jwk(OLD, "old"), jwk(NEW, "new", d="AA")]})
-
-    async with Jwks.kept(publisher.url, now=clock) as jwks:
-        for _ in range(3):
-            assert await answered(Verifier(jwks, RULES), OF_OLD) == "ann"
-            clock.seconds += IDLE_SECONDS
-
-    first, second = caplog.messages
-    assert first.startswith("a key for tokens is left out: key 0 is of the kty 'oct'")
-    assert second.startswith("a key for tokens is left out: key 2 is a private key")
-
-
-async def test_when_all_keys_are_taken_away_nobody_is_let_in_any_more_and_the_log_says_so_once(
-    jwks: Jwks, publisher: Publisher, clock: Clock, caplog: pytest.LogCaptureFixture
-):
-    verifier = Verifier(jwks, RULES)
-    assert await answered(verifier, OF_OLD) == "ann"
-
-    publisher.publishes()
-    for _ in range(3):
-        clock.seconds += ASK_AGAIN_SECONDS
-        await settled(jwks)
-
-    assert await answered(verifier, OF_OLD) == "TOKEN_REFUSED"
-    (logged,) = caplog.messages
-    assert logged.startswith("no key for tokens is left, so every token is refused url=")
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://issuer.example/.well-known/jwks.json",
-        "https://issuer.example:8443/a?b=c",
-        "https://issuer.example/@tenant/keys",
-        "http://localhost/jwks",
-        "http://127.0.0.1:8080/jwks",
-        "http://[::1]:8080/jwks",
-    ],
-)
-def test_keys_may_come_over_tls_or_from_this_machine(url: str):
-    assert checked_jwks_url(url) == url
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "issuer.example/jwks",
-        "http://issuer.example/jwks",
-        "http://localhost.evil.example/jwks",
-        "http://127.0.0.1.evil.example/jwks",
-        "http://localhost@evil.example/jwks",
-        "http://localhost\\@evil.example/jwks",
-        "https://ann:secret@issuer.example/jwks",
-        "https://ann:sec/ret@issuer.example/jwks",
-        "https:///jwks",
-        "https://issuer.example:port/jwks",
-        "https://issuer.example:0/jwks",
-        "https://[::1/jwks",
-        "https://issuer.example/a b",
-        "https://issuer.example/\n",
-        "file:///etc/passwd",
-        "ftp://issuer.example/jwks",
-    ],
-)
-def test_keys_come_from_nowhere_else(url: str):
-    with pytest.raises(DefinitionRefused, match="expected https://HOST/PATH") as raised:
-        checked_jwks_url(url)
-
-    assert "ret@" not in str(raised.value)

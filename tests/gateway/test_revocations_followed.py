@@ -4,48 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
 
 import orjson
 import pytest
 import pytest_asyncio
 
-from streams.access import Caller, Claims, Subscription
+from streams.access import Subscription
 from streams.auth.revocations import GROUP, STREAM, Revocation, revoke, unrevoke
-from streams.changes import Change
-from streams.dev.nats_server import NatsServer
-from streams.errors import BucketNotUsable, StoreUnavailable
+from streams.errors import BucketNotUsable
 from streams.gateway import follower as follower_module
 from streams.gateway import revoked as revoked_module
-from streams.gateway.revoked import Revoked
-from streams.jetstream.bucket import provision
-from streams.jetstream.connection import Connection, connected_to
-from streams.jetstream.feed import JetStreamFeed
-from streams.jetstream.kv_store import KvStore
+from streams.jetstream.connection import Connection
 from streams.keys import Address, Namespace
 from streams.memory import MemoryStore
-from streams.store import Delta, Feed, Position, Store
+from streams.store import Feed, Store
 from tests.browser import SECONDS
-from tests.buckets import api
 from tests.conftest import Backend
+from tests.gateway.following import ANN, BOB, Line, caller, following, with_revocations
 from tests.gateway.waiting import until
-from tests.store.jetstream.proxy import line_to
 
 INBOX = Subscription("todo", "inbox")
-ANN = Revocation("ann", None, None, 200.0)
-BOB = Revocation("bob", None, None, 200.0)
-
-
-def caller(sub: str = "ann") -> Caller:
-    return Caller(Claims({"sub": sub, "iat": 100, "exp": 5000}), None)
 
 
 @pytest_asyncio.fixture
 async def provisioned(connection: Connection, namespace: Namespace) -> Backend:
-    await provision(connection, namespace, STREAM)
-    return Backend(KvStore(connection, namespace), JetStreamFeed(connection, namespace))
+    return await with_revocations(connection, namespace)
 
 
 @pytest.fixture(params=["memory", "jetstream"])
@@ -56,74 +39,6 @@ def backend(request: pytest.FixtureRequest) -> Backend:
         return Backend(memory, memory)
     found: Backend = request.getfixturevalue("provisioned")
     return found
-
-
-@dataclass
-class Following:
-    """Follows, and notes what is told."""
-
-    revoked: Revoked
-    told: list[Revocation]
-    """What `changed` was called with, as far as it counted by then."""
-
-    async def until_told(self, *revocations: Revocation) -> None:
-        await until(lambda: len(self.told) >= len(revocations))
-        assert self.told == list(revocations)
-
-
-@asynccontextmanager
-async def following(feed: Feed, *, verify_seconds: float = 0.02) -> AsyncIterator[Following]:
-    told: list[Revocation] = []
-
-    def changed(revocations: list[Revocation]) -> None:
-        found = [each for each in revocations if revoked.voids(caller(each.sub or ""))]
-        told.extend(found)
-
-    async with Revoked.running(feed, changed, verify_seconds=verify_seconds) as revoked:
-        yield Following(revoked, told)
-
-
-@dataclass
-class Line:
-    """A feed behind a line that is cut, or loses what is said, as the test wants."""
-
-    feed: Feed
-    is_away: bool = False
-    is_deaf: bool = False
-    asked: int = 0
-    """How often it was asked how far the bucket has come."""
-    renewed: Callable[[], None] = lambda: None
-    """Say that something may have been lost, as a connection does that was renewed."""
-    may_read: asyncio.Event = field(default_factory=asyncio.Event)
-    """Answers to reads are on their way until this is set."""
-    reading: asyncio.Event = field(default_factory=asyncio.Event)
-    """A read was answered, and its answer is on its way."""
-
-    def __post_init__(self) -> None:
-        self.may_read.set()
-
-    def listening(
-        self, stream: str, group: str, deliver: Callable[[Change], None], lost: Callable[[], None]
-    ) -> AbstractAsyncContextManager[None]:
-        self.renewed = lost
-        return self.feed.listening(
-            stream, group, lambda change: None if self.is_deaf else deliver(change), lost
-        )
-
-    async def end(self, stream: str) -> Position:
-        self.asked += 1
-        if self.is_away:
-            raise StoreUnavailable("the line is cut")
-        return await self.feed.end(stream)
-
-    async def is_guarded(self, stream: str) -> bool:
-        return await self.feed.is_guarded(stream)
-
-    async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
-        delta = await self.feed.changes(stream, group, after, at_least)
-        self.reading.set()
-        await self.may_read.wait()
-        return delta
 
 
 async def test_what_was_revoked_before_is_known_from_the_beginning(store: Store, feed: Feed):
@@ -312,95 +227,10 @@ async def test_without_nats_for_long_what_is_known_is_stale_until_it_is_back(
         await until(lambda: not now.revoked.is_stale)
 
 
-async def test_a_bucket_made_anew_counts_only_when_it_was_read(
-    provisioned: Backend, connection: Connection, namespace: Namespace
-):
-    await revoke(provisioned.store, ANN)
-    line = Line(provisioned.feed)
-    async with following(line) as now:
-        line.may_read.clear()
-        line.reading.clear()
-        await _delete_bucket(connection, namespace)
-        await provision(connection, namespace, STREAM)
-        await revoke(provisioned.store, BOB)
-        await asyncio.wait_for(line.reading.wait(), SECONDS)
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(now.revoked.current(), 0.05)
-        assert now.revoked.voids(caller("ann"))
-
-        line.may_read.set()
-        await asyncio.wait_for(now.revoked.current(), SECONDS)
-
-        assert now.told == [BOB]
-        assert not now.revoked.voids(caller("ann"))
-
-
-async def test_while_the_bucket_is_gone_all_that_was_revoked_stays_so(
-    provisioned: Backend,
-    connection: Connection,
-    namespace: Namespace,
-    monkeypatch: pytest.MonkeyPatch,
-):
-    monkeypatch.setattr(revoked_module, "TRUSTED_SECONDS", 0.2)
-    monkeypatch.setattr(revoked_module, "RETRY_SECONDS", 0.02)
-    await revoke(provisioned.store, ANN)
-    async with following(provisioned.feed) as now:
-        await _delete_bucket(connection, namespace)
-
-        await until(lambda: now.revoked.is_stale)
-        assert now.revoked.voids(caller("ann"))
-
-        await provision(connection, namespace, STREAM)
-        await until(lambda: not now.revoked.is_stale)
-        assert not now.revoked.voids(caller("ann"))
-
-
-async def test_a_gateway_that_was_cut_from_nats_lets_no_join_through_with_what_it_missed(
-    provisioned: Backend, nats: NatsServer, namespace: Namespace
-):
-    async with line_to(nats.url) as cable, connected_to(cable.url) as gateway:
-        line = Line(JetStreamFeed(gateway, namespace))
-        async with following(line, verify_seconds=60) as now:
-            renewed = asyncio.Event()
-            gateways_own = line.renewed
-            _listener(gateway).lost = lambda: (gateways_own(), renewed.set())
-            cable.swallows_requests = cable.swallows_answers = True
-            await revoke(provisioned.store, ANN)
-
-            cable.cut()
-            await asyncio.wait_for(renewed.wait(), SECONDS)
-            await now.revoked.current()
-
-            assert now.revoked.voids(caller("ann"))
-
-
-async def test_revocations_outlive_a_server_that_is_killed(own_nats: NatsServer, namespace: Namespace):
-    async with connected_to(own_nats.url) as operator, connected_to(own_nats.url) as gateway:
-        await provision(operator, namespace, STREAM)
-        store = KvStore(operator, namespace)
-        await revoke(store, ANN)
-        async with following(JetStreamFeed(gateway, namespace)) as now:
-            own_nats.kill()
-            await own_nats.restart()
-            await revoke(store, BOB)
-
-            await now.until_told(BOB)
-            assert now.revoked.voids(caller("ann"))
-
-
 async def _voids_ann_at_first(feed: Feed) -> bool:
     async with following(feed) as now:
         return now.revoked.voids(caller("ann"))
 
 
-def _listener(connection: Connection):
-    (listener,) = connection._listeners
-    return listener
-
-
 async def _put(store: Store, item_id: str, value: bytes) -> None:
     await store.write(Address(STREAM, GROUP, item_id), lambda _: value)
-
-
-async def _delete_bucket(connection: Connection, namespace: Namespace) -> None:
-    await api(connection, f"STREAM.DELETE.{namespace.bucket_stream(STREAM)}")
