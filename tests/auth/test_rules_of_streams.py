@@ -104,7 +104,9 @@ async def test_a_rule_may_be_anything_that_can_be_called(rule, warnings):
 
 
 @pytest.mark.parametrize(
-    "answer", [None, 1, "yes", Numpy(), object(), [True], {"authorized": True}], ids=repr
+    "answer",
+    [None, 1, "yes", Numpy(), object(), [True], {"authorized": True}],
+    ids=["None", "1", "yes", "numpy", "object", "list", "dict"],
 )
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_an_answer_that_is_neither_true_nor_false_is_a_no_f_b3(answer, is_async, warnings):

@@ -27,7 +27,7 @@ from tests.auth.revocations_made import INBOX, TARGETS, caller, revoked, table
         (revoked("ann", "chat"), set()),
         (revoked(stream="chat"), set()),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, Revocation) else str(len(value)),
 )
 def test_a_revocation_hits_whom_and_where_it_names(revocation: Revocation, hit: set):
     callers = {"ann": caller("ann"), "bob": caller("bob"), None: ANONYMOUS}
