@@ -49,6 +49,7 @@ QUESTIONS_AT_ONCE = 4
 """Joins of one client that rules are asked about at the same time; the others wait in line."""
 
 LONGEST_TIMER_SECONDS = 24 * 3600.0
+"""A token may last for years; it is looked at again after so long."""
 
 
 class Line(Protocol):

@@ -110,6 +110,8 @@ class Hub:
 
         Not while a revocation may have been missed: whoever it is about must not be told what came after.
         """
+        if not self._dirty:
+            return
         if not self.access.is_current:
             if not self._is_held:
                 self._is_held = True
@@ -118,8 +120,6 @@ class Hub:
                 )
             return
         dirty, self._dirty = self._dirty, []
-        if not dirty:
-            return
         if len(dirty) == 1:
             for watchers, frames in dirty[0].take():
                 for watcher in watchers:
