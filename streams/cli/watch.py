@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
@@ -40,20 +41,22 @@ async def watch_room(
             )
         said_away = True
 
-    async for frame in frames(url, room, away=away, token=token):
-        message: dict[str, Any] = orjson.loads(frame)
-        if message.get("type") != "stream":
-            continue
-        said_away = False
-        event = message["event"]
-        if event["type"] == "unauthorized":
-            raise JoinRefused(f"{room}: {event.get('message', 'refused')}")
-        if raw:
-            sys.stdout.write(frame.decode() + "\n")
-            sys.stdout.flush()
-        elif not _is_refusal(event):
-            for line in _lines(room, message, event):
-                out.print(line, soft_wrap=True)
+    # Closed in order: what it waits for would otherwise end after the loop has.
+    async with aclosing(frames(url, room, away=away, token=token)) as heard:
+        async for frame in heard:
+            message: dict[str, Any] = orjson.loads(frame)
+            if message.get("type") != "stream":
+                continue
+            said_away = False
+            event = message["event"]
+            if event["type"] == "unauthorized":
+                raise JoinRefused(f"{room}: {event.get('message', 'refused')}")
+            if raw:
+                sys.stdout.write(frame.decode() + "\n")
+                sys.stdout.flush()
+            elif not _is_refusal(event):
+                for line in _lines(room, message, event):
+                    out.print(line, soft_wrap=True)
 
 
 def _is_refusal(event: dict[str, Any]) -> bool:

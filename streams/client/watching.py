@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import orjson
 from websockets.asyncio.client import connect
@@ -26,7 +26,7 @@ class TokenRefused(StreamsError):
 
 async def frames(
     url: str, room: Room, *, away: Callable[[Exception], None], token: str | None = None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Every frame of a room as JSON text, byte for byte as it came.
 
     After a lost connection the room is joined again, and a `sync` says what

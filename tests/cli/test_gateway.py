@@ -137,6 +137,20 @@ async def test_who_is_revoked_from_a_shell_is_out(start: Start, streams: Typed, 
         assert b"TOKEN_REVOKED" in refused.value.response.body
 
 
+@pytest.mark.usefixtures("keys")
+async def test_who_watches_what_is_not_for_it_is_told_so_in_one_sentence(
+    start: Start, streams: Typed, tenants: App
+):
+    async with start(tenants.folder.name, *WHOSE) as gateway:
+        at = ("--url", gateway.url)
+
+        refused = await streams.run("watch", "mail", "ANN", *at)
+        bad = await streams.run("watch", "mail", "ANN", *at, "--token", "x")
+
+        assert refused.refusal == "mail/ANN: you may not see this"
+        assert "does not accept the token" in bad.refusal
+
+
 async def test_pages_of_this_machine_are_let_in_by_name_only(start: Start):
     async with start("--origin", "http://localhost:5173") as gateway:
         await gateway.browser.open(origin="http://localhost:5173")
