@@ -212,8 +212,10 @@ def test_any_json_is_a_message_or_a_sentence_about_why_not(value: Any, is_extend
 @example(b'{"type":"send","ref":"\\ud83d","data":{}}', True)
 @example('{"type":"auth","token":"\ud83d"}', True)
 def test_any_bytes_and_any_text_are_too(value: bytes | str, is_extended: bool):
-    with pytest.raises(BadMessage):
-        parse(value, is_extended=is_extended)
+    # A short one may be a message: hypothesis finds the words in the code.
+    found = outcome(value, is_extended=is_extended)
+
+    assert isinstance(found, BadMessage | Join | Leave | Ping | Pong | Auth | Send)
 
 
 @given(messages)
