@@ -10,6 +10,10 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from streams.errors import DefinitionRefused
 
+MAX_TIMEOUT_SECONDS = 900
+MIN_MEMORY_MB, MAX_MEMORY_MB = 128, 10_240
+"""What AWS Lambda takes. Elsewhere more is possible, but a step must run everywhere."""
+
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 Handler: TypeAlias = Callable[..., Any]
@@ -73,6 +77,10 @@ class StepConfig:
     flows: Sequence[str] = ()
     """The flows this step is shown in."""
     description: str | None = None
+    timeout_seconds: float | None = None
+    """How long the handler may take; then its caller gets 504. None: as long as whoever hosts it lets it."""
+    memory_mb: int | None = None
+    """Memory, in MB, of the function that runs it where functions are given memory; CPU comes with it."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
@@ -84,8 +92,30 @@ class StepConfig:
             raise DefinitionRefused(
                 f"step {self.name!r} has no triggers, so it would never run; add http(...)"
             )
+        self._check_limits()
         object.__setattr__(self, "triggers", tuple(map(_trigger, self.triggers)))
         object.__setattr__(self, "flows", tuple(self.flows))
+
+    def _check_limits(self) -> None:
+        seconds, memory = self.timeout_seconds, self.memory_mb
+        if seconds is not None and (not _is_number(seconds) or not 0 < seconds <= MAX_TIMEOUT_SECONDS):
+            raise DefinitionRefused(
+                f"step {self.name!r}: its time-out is {seconds!r}; expected seconds, more than 0 and at most "
+                f"{MAX_TIMEOUT_SECONDS}"
+            )
+        if memory is not None and (
+            not isinstance(memory, int)
+            or isinstance(memory, bool)
+            or not MIN_MEMORY_MB <= memory <= MAX_MEMORY_MB
+        ):
+            raise DefinitionRefused(
+                f"step {self.name!r}: its memory is {memory!r}; expected whole MB from {MIN_MEMORY_MB} to "
+                f"{MAX_MEMORY_MB}"
+            )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +132,8 @@ def step_config(value: object) -> StepConfig:
     """The config of a step file: a `StepConfig`, or a dict in one of the seed's forms.
 
     `{"name", "triggers": [{"type": "http", "method", "path", "auth"}], "flows"}`, or
-    `{"type": "api", "name", "method", "path", "auth", "flows"}`.
+    `{"type": "api", "name", "method", "path", "auth", "flows"}`; both with
+    `"infrastructure": {"handler": {"ram": MB, "timeout": seconds}}`.
 
     Raises:
         DefinitionRefused: It is neither, or asks for something that does not exist here.
@@ -111,16 +142,30 @@ def step_config(value: object) -> StepConfig:
         return value
     if not isinstance(value, Mapping):
         raise DefinitionRefused(f"`config` is a {type(value).__name__}; expected StepConfig(...) or a dict")
-    _refuse_unknown("`config`", value, {"name", "triggers", "flows", "description", *_TRIGGER_KEYS})
+    _refuse_unknown("`config`", value, {*_CONFIG_KEYS, *_TRIGGER_KEYS})
     own = {key: value[key] for key in _TRIGGER_KEYS if key in value}
     return StepConfig(
         name=value.get("name", ""),
         triggers=value.get("triggers", [own] if "type" in own else []),
         flows=value.get("flows", ()),
         description=value.get("description"),
+        **_limits(value.get("infrastructure", {})),
     )
 
 
+def _limits(infrastructure: object) -> dict[str, Any]:
+    """`{"handler": {"ram", "timeout"}}` in our words."""
+    handler = infrastructure.get("handler", {}) if isinstance(infrastructure, Mapping) else None
+    if not isinstance(infrastructure, Mapping) or not isinstance(handler, Mapping):
+        raise DefinitionRefused(
+            f'`infrastructure` is {{"handler": {{"ram": 512, "timeout": 10}}}}, not {infrastructure!r}'
+        )
+    _refuse_unknown("`infrastructure`", infrastructure, {"handler"})
+    _refuse_unknown("`infrastructure` of the handler", handler, {"ram", "timeout"})
+    return {"memory_mb": handler.get("ram"), "timeout_seconds": handler.get("timeout")}
+
+
+_CONFIG_KEYS = ("name", "triggers", "flows", "description", "infrastructure")
 _TRIGGER_KEYS = ("type", "method", "path", "auth")
 
 
