@@ -22,6 +22,7 @@ from streams.errors import (
     OpRefused,
     OutcomeUnknown,
     PreconditionFailed,
+    StepTimedOut,
     StoreUnavailable,
     StreamsError,
     UnknownStream,
@@ -64,6 +65,7 @@ _KINDS: tuple[tuple[type[StreamsError], int, str], ...] = (
     (PreconditionFailed, 412, "PRECONDITION_FAILED"),
     (StoreUnavailable, 503, "STORE_UNAVAILABLE"),
     (OutcomeUnknown, 503, "OUTCOME_UNKNOWN"),
+    (StepTimedOut, 504, "STEP_TIMEOUT"),
 )
 
 

@@ -20,7 +20,10 @@ StreamsError
 ├── DefinitionRefused      a stream or step is declared wrongly
 ├── DiscoveryFailed        files that could not be loaded, all of them
 ├── DevFailed              `streams dev` cannot start, and what to do about it
+├── BuildFailed            `streams build` cannot make a package, and what to do about it
 ├── NotLetIn               a caller may not, or nobody can say who it is
+├── StepTimedOut           a step took longer than its time-out
+├── EventNotTaken          a function was given something that is no HTTP request
 └── HttpError              a step's own answer: a status and a JSON body
 """
 
@@ -195,6 +198,10 @@ class DevFailed(StreamsError):
     """`streams dev` cannot start. The sentence says what to do."""
 
 
+class BuildFailed(StreamsError):
+    """`streams build` cannot make a package. The sentence says what to do."""
+
+
 class NotLetIn(StreamsError):
     """A caller may not have what it asks for, or nobody can say who it is.
 
@@ -215,6 +222,18 @@ _NOT_LET_IN = {
     "SEND_DENIED": "you may not send here",
     "AUTH_UNAVAILABLE": "it cannot be checked at present who you are; try again",
 }
+
+
+class StepTimedOut(StreamsError):
+    """A step took longer than its `timeout_seconds`. What it wrote until then is written."""
+
+    def __init__(self, step: str, seconds: float) -> None:
+        self.step, self.seconds = step, seconds
+        super().__init__(f"step {step} took longer than {seconds:g} s; what it wrote until then is written")
+
+
+class EventNotTaken(StreamsError):
+    """Whoever hosts functions gave one something that is no HTTP request."""
 
 
 class HttpError(StreamsError):

@@ -12,6 +12,9 @@ from streams.auth.callers import Doorkeeper, caller_of
 from streams.errors import NotLetIn
 from streams.step import HttpTrigger
 
+DOORKEEPER = "streams.doorkeeper"
+"""Where in a request's scope it stands who says who callers are."""
+
 _AUTH = "streams.auth"
 
 _BEARER = HTTPBearer(scheme_name="bearer", bearerFormat="JWT", auto_error=False)
@@ -31,7 +34,7 @@ _NOT_LET_IN = {
 }
 
 
-def guarded(app: ASGIApp, trigger: HttpTrigger, doorkeeper: Doorkeeper) -> ASGIApp:
+def guarded(app: ASGIApp, trigger: HttpTrigger) -> ASGIApp:
     """The app of one route, for those whom its trigger lets in.
 
     Calling it raises `NotLetIn` for all others.
@@ -40,6 +43,7 @@ def guarded(app: ASGIApp, trigger: HttpTrigger, doorkeeper: Doorkeeper) -> ASGIA
         return app
 
     async def behind_the_door(scope: Scope, receive: Receive, send: Send) -> None:
+        doorkeeper: Doorkeeper = scope[DOORKEEPER]
         caller = await caller_of(scope, doorkeeper)
         if trigger.auth == "required" and caller.context is None:
             raise NotLetIn("TOKEN_REQUIRED", "the step needs to know who calls, and nobody does")

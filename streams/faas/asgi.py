@@ -11,8 +11,9 @@ from streams.auth.callers import Doorkeeper, NobodyKnown
 from streams.context import StreamsByName
 from streams.discovery import Application
 from streams.errors import DefinitionRefused, DiscoveryFailed, Problem, StreamsError
-from streams.faas.access import documented, guarded
+from streams.faas.access import DOORKEEPER, documented, guarded
 from streams.faas.invoke import answer_error, endpoint
+from streams.faas.limits import limited
 from streams.resources.names import PREFIX, is_resource
 from streams.step import Handler, HttpTrigger, Step
 from streams.store import Store, bound_to
@@ -28,21 +29,44 @@ def functions_app(
     Raises:
         DiscoveryFailed: Names every step that cannot become a route.
     """
+    return on(routes(application, title=title), store, callers or NobodyKnown())
+
+
+def routes(application: Application, *, title: str = "Streams") -> ASGIApp:
+    """The same without what it runs on, which `on` gives it: it takes the longest to make, and is made once.
+
+    Raises:
+        DiscoveryFailed: Names every step that cannot become a route.
+    """
     api = FastAPI(title=title)
     api.add_exception_handler(StreamsError, answer_error)
     streams = StreamsByName(application.streams)
     problems: list[Problem] = []
     for step in application.steps:
         try:
-            _add(api, step, streams, callers or NobodyKnown())
+            _add(api, step, streams)
         except (DefinitionRefused, FastAPIError) as error:
             problems.append(Problem(step.path, _line_of(step.handler), str(error)))
     if problems:
         raise DiscoveryFailed(problems)
-    return _bound(api, store)
+    return api
 
 
-def _add(api: FastAPI, step: Step, streams: StreamsByName, callers: Doorkeeper) -> None:
+def on(steps: ASGIApp, store: Store, callers: Doorkeeper) -> ASGIApp:
+    """Let routes run on a store, for those whom a doorkeeper knows.
+
+    The store is bound around every request: seen by the handler, its
+    dependencies and its background tasks.
+    """
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        with bound_to(store):
+            await steps({**scope, DOORKEEPER: callers}, receive, send)
+
+    return app
+
+
+def _add(api: FastAPI, step: Step, streams: StreamsByName) -> None:
     for trigger in step.config.triggers:
         if isinstance(trigger, HttpTrigger):
             if is_resource(trigger.path):
@@ -65,19 +89,10 @@ def _add(api: FastAPI, step: Step, streams: StreamsByName, callers: Doorkeeper) 
             assert isinstance(route, Route), "the one that was just added"
             # Around all of it: FastAPI reads the body first and asks dependencies then, and who is not let
             # in would be told what is wrong with a body.
-            route.app = guarded(route.app, trigger, callers)
+            # The time runs from then on, for whatever it takes to read the body as well.
+            route.app = guarded(limited(route.app, step.config), trigger)
 
 
 def _line_of(handler: Handler) -> int:
     code = getattr(handler, "__code__", None)
     return getattr(code, "co_firstlineno", 1)
-
-
-def _bound(api: FastAPI, store: Store) -> ASGIApp:
-    """Bind the store around every request: seen by the handler, its dependencies and its background tasks."""
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        with bound_to(store):
-            await api(scope, receive, send)
-
-    return app

@@ -51,6 +51,12 @@ class FastClient(Client):
             self._pending_data_size = 0
         await super()._close(status, do_cbs)
 
+    async def _process_pong(self) -> None:
+        # Whoever waited for it may have given up, which nats-py does not think of.
+        if self._pongs and self._pongs[0].done():
+            self._pongs[0] = asyncio.get_running_loop().create_future()
+        await super()._process_pong()
+
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
         lines = [line.partition(":") for line in raw.decode("utf-8", "replace").split("\r\n")]
@@ -66,13 +72,14 @@ def as_callback(handler: Handler) -> Callable[[Msg], Awaitable[None]]:
     return callback
 
 
-async def barrier(client: Client, seconds: float) -> None:
+async def barrier(client: Client, seconds: float, pong: asyncio.Future[Any] | None = None) -> None:
     """Wait until the server has everything published before.
 
     `Client.flush` proves nothing: its PING overtakes commands that are
-    still queued. Here the PING is queued behind them.
+    still queued. Here the PING is queued behind them. Whoever brings the
+    `pong` can end the waiting.
     """
-    pong: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    pong = asyncio.get_running_loop().create_future() if pong is None else pong
     client._pongs.append(pong)
     await client._send_command(b"PING\r\n")
     await client._flush_pending()

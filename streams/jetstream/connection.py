@@ -13,20 +13,19 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from streams.errors import BucketNotUsable, CredentialsNotUsable, StoreUnavailable
 from streams.jetstream.clients import FastClient, Handler, abandoned, as_callback, barrier
 from streams.jetstream.commands import publish_command
 from streams.jetstream.credentials import NOBODY, Credentials, Server, server_at
+from streams.jetstream.listeners import Listener, Listeners
 from streams.jetstream.opening import open_client
-from streams.jetstream.questions import Questions
-from streams.tasks import background_tasks
+from streams.jetstream.questions import AnswerLost, Questions
+from streams.tasks import BackgroundTasks, background_tasks
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +34,9 @@ CONNECT_SECONDS = 5.0
 
 ANSWER_SECONDS = 2.0
 """How long one request waits for its answer."""
+
+PROBE_SECONDS = 0.5
+"""How long a line that may be dead has to prove that it is not."""
 
 LOOK_SECONDS = 1.0
 """How often it is looked after a client that is gone and did not say so."""
@@ -46,24 +48,18 @@ class NobodyAnswers(Exception):
     """The server says that nobody serves this subject: certainly nothing was done."""
 
 
-@dataclass(eq=False)
-class _Listener:
-    subject: str
-    handler: Handler
-    lost: Callable[[], None]
-    subscription: Subscription | None = None
-
-
 class Connection:
     """One NATS connection of one event loop. Use `connected_to`."""
+
+    _tasks: BackgroundTasks
+    """Of the block that it lives in. `connected_to` sets it."""
 
     def __init__(self, server: Server, name: str) -> None:
         self.url = server.url
         """Where the server is, in words that may be printed."""
         self._server, self._name = server, name
         self._client = FastClient()
-        self._listeners: set[_Listener] = set()
-        self._by_sid: dict[int, _Listener] = {}
+        self._listeners = Listeners()
         self._up = asyncio.Event()
         self._lost = asyncio.Event()
         self._others: list[str] = []
@@ -71,6 +67,8 @@ class Connection:
         self._problem: str | None = None
         """Why it was not possible to connect again. None: it was, or it was not yet tried."""
         self._questions = Questions()
+        self._probe: asyncio.Future[None] | None = None
+        self._has_posted = False
         self._inbox = ""
         self._number = 0
 
@@ -121,7 +119,49 @@ class Connection:
     async def post(self, subject: str, data: bytes) -> None:
         """Publish without waiting for anything: while there is no connection, it is dropped."""
         if self._client.is_connected:
+            self._has_posted = True
             await self._send(self._client, subject, "", data, None)
+
+    async def confirm(self) -> None:
+        """Return when the server has taken all that was posted, or the line with it is gone.
+
+        A process that may be frozen as soon as it has answered would else
+        keep it until it is thawed.
+        """
+        if not self._has_posted:
+            return
+        self._has_posted = False
+        try:
+            await barrier(self._client, ANSWER_SECONDS)
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            log.warning("events may not have come through: %s", str(error) or type(error).__name__)
+
+    async def revive(self) -> None:
+        """Find out whether the line still stands, and if not let a new one take its place.
+
+        For after a pause in which this process did not run: the server may
+        have ended the line meanwhile, or something between may have
+        forgotten it and now swallows what is sent. nats-py would find out
+        seconds or minutes later. Takes a round trip, or `PROBE_SECONDS` when
+        the line is dead without a word; what is asked after it waits for the
+        new line. Cancelling this loses only the answer.
+        """
+        client = self._client
+        if not client.is_connected:
+            return
+        pong = self._probe = asyncio.get_running_loop().create_future()
+        try:
+            await barrier(client, PROBE_SECONDS, pong)
+        except (nats.errors.Error, OSError, TimeoutError, AnswerLost):
+            if client is self._client:
+                log.info("the line to NATS died in a pause; making a new one url=%s", self.url)
+                # It would wait for a server that does not hear it.
+                self._tasks.start(abandoned(client), name="nats: end a dead line")
+                self._client = FastClient()
+                self._lose()
+        finally:
+            if self._probe is pong:
+                self._probe = None
 
     @asynccontextmanager
     async def subscribed(
@@ -132,14 +172,15 @@ class Connection:
         A request made inside the block is served after the subscription
         stands. `lost` is called when messages may have been missed.
         """
-        listener = _Listener(subject, handler, lost)
-        await self._subscribe(await self.client(), listener)
-        self._listeners.add(listener)
+        listener = Listener(subject, handler, lost)
+        try:
+            await self._listeners.add(await self.client(), listener)
+        except nats.errors.Error as error:
+            raise self._unavailable() from error
         try:
             yield
         finally:
-            self._listeners.discard(listener)
-            await self._unsubscribe(listener)
+            await self._listeners.remove(listener)
 
     async def _asked(
         self,
@@ -211,7 +252,6 @@ class Connection:
             seconds=CONNECT_SECONDS,
         )
         try:
-            self._by_sid.clear()
             self._inbox = client.new_inbox()
             await client.subscribe(
                 f"{self._inbox}.*",
@@ -219,14 +259,7 @@ class Connection:
                 pending_msgs_limit=0,
                 pending_bytes_limit=0,
             )
-            # Told before anything can come over this client: what came over the one before may be
-            # incomplete. A question that it leads to waits for this client, and so is asked when all of
-            # them listen.
-            listeners = list(self._listeners)
-            for listener in listeners:
-                listener.lost()
-            for listener in listeners:
-                await self._subscribe(client, listener)
+            await self._listeners.renew(client)
         except nats.errors.Error as error:
             await abandoned(client)
             raise self._unavailable() from error
@@ -273,36 +306,20 @@ class Connection:
         self._lost.set()
         # Their answers went to a connection that is gone.
         self._questions.lose("the connection was lost")
+        if self._probe is not None and not self._probe.done():
+            self._probe.set_exception(AnswerLost("the connection was lost"))
 
     async def _on_error(self, error: Exception) -> None:
         if isinstance(error, nats.errors.SlowConsumerError):
-            listener = self._by_sid.get(error.sid)
             log.warning(
                 "messages came faster than they were handled; reading what was missed subject=%s",
                 error.subject,
             )
-            if listener is not None:
-                listener.lost()
+            self._listeners.lost(error.sid)
         else:
             # While it connects, there is one for every attempt.
             level = logging.WARNING if self._up.is_set() else logging.DEBUG
             log.log(level, "nats: %s url=%s", error or type(error).__name__, self.url)
-
-    async def _subscribe(self, client: Client, listener: _Listener) -> None:
-        try:
-            listener.subscription = await client.subscribe(listener.subject, cb=as_callback(listener.handler))
-        except nats.errors.Error as error:
-            raise self._unavailable() from error
-        self._by_sid[listener.subscription._id] = listener
-
-    async def _unsubscribe(self, listener: _Listener) -> None:
-        if listener.subscription is None:
-            return
-        self._by_sid.pop(listener.subscription._id, None)
-        try:
-            await listener.subscription.unsubscribe()
-        except nats.errors.Error:
-            return  # the connection is gone, and the subscription with it
 
     def _unavailable(self) -> StoreUnavailable:
         why = f" ({self._problem})" if self._problem else ""
@@ -327,6 +344,7 @@ async def connected_to(
     await connection._open()
     try:
         async with background_tasks() as tasks:
+            connection._tasks = tasks
             tasks.start(connection._supervise(), name="nats: supervise the connection")
             yield connection
     finally:

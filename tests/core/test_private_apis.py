@@ -6,6 +6,8 @@ import asyncio
 import inspect
 from typing import Any
 
+from mangum.handlers import ALB, APIGateway, HTTPGateway
+from mangum.types import LambdaConfig
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from uvicorn import Server
@@ -52,6 +54,27 @@ def test_nats_py_has_what_the_barrier_needs():
     assert isinstance(client._pongs, list)
     assert inspect.iscoroutinefunction(client._send_command)
     assert inspect.iscoroutinefunction(client._flush_pending)
+
+
+async def test_nats_py_answers_pings_in_their_order():
+    client: Any = Client()
+    first, second = (asyncio.get_running_loop().create_future() for _ in range(2))
+    client._pongs += [first, second]
+
+    await client._process_pong()
+
+    assert first.done()
+    assert not second.done()
+
+
+def test_mangum_makes_its_forms_of_an_event_a_context_and_a_config():
+    for form in (ALB, APIGateway, HTTPGateway):
+        assert list(inspect.signature(form.__init__).parameters) == ["self", "event", "context", "config"]
+        assert isinstance(form.scope, property)
+        assert isinstance(form.body, property)
+        assert list(inspect.signature(form.__call__).parameters) == ["self", "response"]
+    names = {"api_gateway_base_path", "text_mime_types", "exclude_headers"}
+    assert set(LambdaConfig.__annotations__) == names
 
 
 def test_nats_py_has_what_ends_a_client_whose_line_is_gone():

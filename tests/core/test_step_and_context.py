@@ -259,3 +259,47 @@ def test_a_logged_line_says_which_step_and_which_call_it_is_from(caplog):
     (line,) = caplog.records
     assert line.getMessage() == "created id=42"
     assert (line.name, line.step, line.trace_id) == ("streams.step.CreateTodo", "CreateTodo", "ab" * 16)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1, 29, 900])
+@pytest.mark.parametrize("memory", [128, 10_240])
+def test_a_step_says_how_long_it_may_take_and_what_memory_it_needs(seconds, memory):
+    ours = StepConfig("Import", [http("POST", "/")], timeout_seconds=seconds, memory_mb=memory)
+    seeds = step_config(
+        {
+            "name": "Import",
+            "triggers": [{"type": "http", "method": "POST", "path": "/"}],
+            "infrastructure": {"handler": {"ram": memory, "timeout": seconds}},
+        }
+    )
+
+    assert ours == seeds
+    assert (seeds.timeout_seconds, seeds.memory_mb) == (seconds, memory)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 900.1, True, "10", float("nan"), float("inf")])
+def test_a_time_out_that_is_none_is_refused(seconds):
+    with pytest.raises(DefinitionRefused, match=r"time-out is .* more than 0 and at most 900"):
+        StepConfig("Import", [http("POST", "/")], timeout_seconds=seconds)
+
+
+@pytest.mark.parametrize("memory", [127, 10_241, 512.0, True, "512"])
+def test_memory_that_no_function_can_have_is_refused(memory):
+    with pytest.raises(DefinitionRefused, match="expected whole MB from 128 to 10240"):
+        StepConfig("Import", [http("POST", "/")], memory_mb=memory)
+
+
+@pytest.mark.parametrize(
+    ("infrastructure", "problem"),
+    [
+        ({"handler": {"cpu": 2}}, "'cpu', which this release does not know"),
+        ({"queue": {}}, "'queue', which this release does not know"),
+        ({"handler": 512}, "`infrastructure` is"),
+        ([], "`infrastructure` is"),
+    ],
+)
+def test_infrastructure_that_would_not_be_there_is_refused(infrastructure, problem):
+    with pytest.raises(DefinitionRefused, match=problem):
+        step_config(
+            {"name": "A", "triggers": [{"type": "http", "path": "/"}], "infrastructure": infrastructure}
+        )

@@ -170,7 +170,7 @@ async def test_nobody_behind_a_subject_is_not_a_lost_answer(connection: Connecti
 async def test_a_slow_consumer_reads_what_it_missed(connection: Connection):
     lost = asyncio.Event()
     async with connection.subscribed("flood", lambda _: None, lost.set):
-        (listener,) = connection._listeners
+        (listener,) = connection._listeners._all
         assert listener.subscription is not None
         listener.subscription._pending_bytes_limit = 10
 
