@@ -51,7 +51,6 @@ def verifier(settings: TokenSettings, *, is_dev: bool) -> AbstractAsyncContextMa
             or outside development nobody says whose tokens they are.
     """
     # Here, and not above: who has no tokens needs neither PyJWT nor cryptography.
-    from streams.auth.jwks import checked_jwks_url
     from streams.auth.tokens import TokenRules, Verifier
 
     kinds = [kind for kind, given in _kinds(settings).items() if given]
@@ -66,6 +65,8 @@ def verifier(settings: TokenSettings, *, is_dev: bool) -> AbstractAsyncContextMa
     if not is_dev:
         _check_whose(settings)
     if settings.jwks_url:
+        from streams.auth.jwks import checked_jwks_url
+
         return _opened_with_jwks(checked_jwks_url(settings.jwks_url), rules)
     return _opened(Verifier(_fixed_keys(settings), rules))
 

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -22,13 +22,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from streams.auth.tokens import MAX_KID_CHARACTERS
 from streams.errors import DefinitionRefused
 
 MIN_SECRET_BYTES = 32
 MIN_RSA_BITS = 2048
 MAX_KEYS = 100
 """Keys of one JWKS document or PEM file that are looked at."""
-MAX_KID_CHARACTERS = 256
 
 SECRET_ALGORITHMS = frozenset({"HS256", "HS384", "HS512"})
 _RSA_ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
@@ -65,21 +65,6 @@ class Key:
             return jwt.get_algorithm_by_name(algorithm).verify(signed, self.material, signature)
         except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError):
             return False
-
-
-class KeySource(Protocol):
-    """Where a verifier has its keys from."""
-
-    @property
-    def algorithms(self) -> frozenset[str]:
-        """Every algorithm that a key of it may have: whoever uses another is not asked further."""
-
-    async def known(self, kid: str | None) -> Sequence[Key]:
-        """The keys that are accepted now. Where none is called `kid`, it may look for new ones first.
-
-        Raises:
-            NotLetIn: AUTH_UNAVAILABLE: there were never any keys.
-        """
 
 
 class FixedKeys:

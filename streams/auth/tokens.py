@@ -12,19 +12,23 @@ import binascii
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import orjson
 
 from streams.access import Claims
-from streams.auth.keys import MAX_KID_CHARACTERS, KeySource
 from streams.errors import DefinitionRefused, InvalidName, NotLetIn
 from streams.keys import checked_name
 
+if TYPE_CHECKING:
+    # Only for its name: who has no keys needs neither PyJWT nor cryptography.
+    from streams.auth.keys import Key
+
 MAX_TOKEN_BYTES = 8 * 1024
 MAX_LEEWAY_SECONDS = 60
+MAX_KID_CHARACTERS = 256
 MAX_KEYS_TRIED = 10
 """A token that does not name its key is tried with so many."""
 
@@ -83,6 +87,21 @@ class TokenRules:
         audiences = found if isinstance(found, list) else [found]
         if not all(isinstance(audience, str) for audience in audiences) or expected not in audiences:
             raise refused(f"aud is {_shown(found)}, and {expected!r} is expected")
+
+
+class KeySource(Protocol):
+    """Where a verifier has its keys from."""
+
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """Every algorithm that a key of it may have: whoever uses another is not asked further."""
+
+    async def known(self, kid: str | None) -> Sequence[Key]:
+        """The keys that are accepted now. Where none is called `kid`, it may look for new ones first.
+
+        Raises:
+            NotLetIn: AUTH_UNAVAILABLE: there were never any keys.
+        """
 
 
 class Verifier:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from streams.auth.callers import Callers
 from streams.auth.rules import Rules
-from streams.auth.tokens import Verifier
 from streams.discovery import Application
 from streams.faas.asgi import on, routes
 from streams.jetstream.connection import Connection
 from streams.jetstream.feed import JetStreamFeed
 from streams.jetstream.kv_store import KvStore
 from streams.keys import Namespace
+
+if TYPE_CHECKING:
+    # Only for its name: who has no tokens needs neither PyJWT nor cryptography.
+    from streams.auth.tokens import Verifier
 
 PAUSE_SECONDS = 0.25
 """After so long without a request, a process may have been frozen: the next one looks whether NATS is
