@@ -67,7 +67,7 @@ class AuthRequest:
     query: Mapping[str, str] = field(default_factory=dict)
     """Parameters by name; of one that comes twice, the last."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """By lower-case name, without `authorization` and `sec-websocket-protocol`."""
+    """By lower-case name, without those that may carry a token, such as `authorization`."""
     address: str | None = None
     """Where the connection comes from: the client, or the last proxy before us."""
 

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 from streams.access import ANONYMOUS, AuthRequest, Caller, Subscription
 from streams.auth.asking import one_line
+from streams.auth.requests import bearer_tokens, told_request
 from streams.auth.revocations import is_revoked
 from streams.auth.rules import Rules
 from streams.errors import BucketNotUsable, NotLetIn, StoreUnavailable, UnknownStream
@@ -132,28 +133,21 @@ def bearer(authorizations: Iterable[str]) -> str | None:
     values = list(authorizations)
     if len(values) > 1:
         raise NotLetIn("TOKEN_REFUSED", f"it came with {len(values)} Authorization headers")
-    words = values[0].strip(" \t").split(maxsplit=1) if values else []
-    if not words or words[0].lower() != "bearer":
-        # Another scheme is not for us: it may be that of a proxy in between.
-        return None
-    if len(words) == 1:
+    token = next(iter(bearer_tokens(values)), None)
+    if token == "":
         raise NotLetIn("TOKEN_REFUSED", "it announced a token, and sent none")
-    return words[1]
+    return token
 
 
 def http_request(scope: Mapping[str, Any]) -> AuthRequest:
     """What an application is told of the request that has this ASGI scope."""
-    headers: dict[str, list[str]] = {}
-    for name, value in scope["headers"]:
-        headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
-    headers.pop("authorization", None)
     client = scope.get("client")
-    return AuthRequest(
+    return told_request(
         "http",
         # As it is decoded for the router: a rule on paths must mean the same ones.
         scope["path"],
-        dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
-        {name: ", ".join(values) for name, values in headers.items()},
+        parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True),
+        ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
         client[0] if client else None,
     )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 
+from streams.auth.requests import bearer_tokens
 from streams.errors import DefinitionRefused
 
 MIN_TOKEN_BYTES = 16
@@ -28,13 +30,13 @@ class Operator:
             )
         self._digest = _digest(token.encode())
 
-    def is_meant_by(self, authorization: bytes | None) -> bool:
-        """Whether this `Authorization` header (None: there is none) is the operator's."""
-        scheme, _, token = (authorization or b"").strip().partition(b" ")
-        if scheme.lower() != b"bearer":
+    def is_meant_by(self, authorizations: Sequence[str]) -> bool:
+        """Whether the `Authorization` headers of a request are the operator's. Several never are."""
+        tokens = bearer_tokens(authorizations)
+        if len(authorizations) != 1 or not tokens:
             return False
         # Of digests, so that the time it takes says nothing of the token, not even how long it is.
-        return hmac.compare_digest(_digest(token.strip()), self._digest)
+        return hmac.compare_digest(_digest(tokens[0].encode("latin-1")), self._digest)
 
 
 def _digest(token: bytes) -> bytes:

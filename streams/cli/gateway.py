@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -26,8 +27,10 @@ from streams.settings import NATS_URL
 
 app = typer.Typer()
 PANEL = "Services"
+METRICS = "Metrics"
 
 MIN_RECHECK_SECONDS = 1.0
+MAX_DRAIN_DELAY_SECONDS = 300.0
 
 
 @app.command("gateway", rich_help_panel=PANEL)
@@ -56,6 +59,30 @@ def serve_clients(
             "tokens and revocations.",
         ),
     ] = None,
+    drain_delay: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=MAX_DRAIN_DELAY_SECONDS,
+            metavar="SECONDS",
+            help="How long, once it is told to end, /readyz says no before clients are sent away: the time "
+            "that a load balancer needs to see it.",
+        ),
+    ] = 0,
+    metrics_host: Annotated[
+        str,
+        typer.Option(
+            help="Address of /metrics, /healthz, and /readyz with its reasons. Not for clients.",
+            rich_help_panel=METRICS,
+        ),
+    ] = "127.0.0.1",
+    metrics_port: Annotated[
+        int,
+        typer.Option(min=0, max=65535, help="Port of these; 0 is any free one.", rich_help_panel=METRICS),
+    ] = 9090,
+    no_metrics: Annotated[
+        bool, typer.Option("--no-metrics", help="Serve none of these.", rich_help_panel=METRICS)
+    ] = False,
     nats: NatsUrl = NATS_URL,
     namespace: NamespaceName = "streams",
     credentials: Credentials = NOBODY,
@@ -69,13 +96,20 @@ def serve_clients(
     application = None if folder is None else application_in(folder)
     settings = GatewaySettings(
         namespace=Namespace(namespace),
-        streams=() if application is None else application.streams,
-        auth=None if application is None else application.auth,
+        application=application,
         verifier=verifier(tokens, is_dev=False),
         has_keys=tokens.has_keys,
         origins=Origins(origin or (), is_local=False),
         recheck_seconds=recheck,
+        drain_delay_seconds=drain_delay,
     )
     opened = connected_to(nats, name="streams gateway", credentials=credentials)
-    with listening_at(host, port) as sock:
-        inside(opened, lambda connection: serve_gateway(settings, connection, sock))
+    internal = (
+        nullcontext()
+        if no_metrics
+        else listening_at(
+            metrics_host, metrics_port, options="--metrics-host or --metrics-port, or --no-metrics"
+        )
+    )
+    with internal as metrics, listening_at(host, port) as sock:
+        inside(opened, lambda connection: serve_gateway(settings, connection, sock, metrics))

@@ -15,8 +15,8 @@ HostName: TypeAlias = Annotated[
 ]
 
 
-def listening_at(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+def listening_at(host: str, port: int, *, options: str = "--host or --port") -> socket.socket:
+    """A socket that listens. `options` are what it is told by.
 
     Raises:
         CommandRefused: The address cannot be listened on.
@@ -25,7 +25,7 @@ def listening_at(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), backlog=1024)
     except OSError as error:
         raise CommandRefused(
-            f"{host}:{port} cannot be listened on ({error.strerror}); choose another --host or --port"
+            f"{host}:{port} cannot be listened on ({error.strerror}); choose another {options}"
         ) from error
 
 

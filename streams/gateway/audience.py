@@ -89,6 +89,11 @@ class Audience:
     def empty(self) -> bool:
         return not (self._everyone or self._by_item or self.joining)
 
+    @property
+    def rooms_watched(self) -> int:
+        """The group and its items, each once for every watcher."""
+        return len(self._everyone) + sum(map(len, self._by_item.values()))
+
     def watchers(self) -> set[Watcher]:
         return set(self._everyone).union(*self._by_item.values())
 

@@ -34,9 +34,9 @@ class GuardedHttp(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
-        # However they come: all of them may be in one read.
-        self._read_bytes += len(name) + len(value)
-        if self._read_bytes > MAX_HEADER_BYTES:
+        # All of them may be in one read, with a body behind: so they are counted themselves.
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MAX_HEADER_BYTES:
             self._cut()
             raise ValueError("the headers are too long")
 
@@ -48,8 +48,9 @@ class GuardedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._in_header:
-            self._header_bytes += len(data)
-            if self._header_bytes > MAX_HEADER_BYTES:
+            # One that does not end is not told of as long as it goes on: so reads are counted too.
+            self._read_bytes += len(data)
+            if self._read_bytes > MAX_HEADER_BYTES:
                 self._cut()
 
     def connection_lost(self, exc: Exception | None) -> None:

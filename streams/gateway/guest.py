@@ -157,11 +157,7 @@ class Guest:
     def refuse(self, room: Room, code: str, sentence: str) -> None:
         self._rooms.forget(room)
         self._hub.leave(self, room)
-        frames = Envelope(room.stream, room.group)
-        if self.is_extended:
-            self.write(text_frame(frames.unauthorized(room.id, code, sentence)))
-        else:
-            self.write(b"".join(map(text_frame, frames.refused(room.id, code, sentence))))
+        self._say_refused(room, code, sentence)
 
     def forget_what_was_allowed(self) -> None:
         """Ask anew before the next event of this client is sent."""
@@ -211,13 +207,19 @@ class Guest:
         except TooManySubscriptions:
             sentence = f"this connection holds {MAX_SUBSCRIPTIONS} subscriptions, which is the limit"
             # Not `refuse`: the room may be watched by another subscription.
-            frames = Envelope(join.room.stream, join.room.group)
-            said = frames.refused(join.room.id, "TOO_MANY_SUBSCRIPTIONS", sentence)
-            self.write(b"".join(map(text_frame, said[-1:] if self.is_extended else said)))
+            self._say_refused(join.room, "TOO_MANY_SUBSCRIPTIONS", sentence)
             return
         if left is not None:
             self._hub.leave(self, left)
         self._hub.join(self, join.room)
+
+    def _say_refused(self, room: Room, code: str, sentence: str) -> None:
+        self._hub.guests.tally.refused[code] += 1
+        frames = Envelope(room.stream, room.group)
+        if self.is_extended:
+            self.write(text_frame(frames.unauthorized(room.id, code, sentence)))
+        else:
+            self.write(b"".join(map(text_frame, frames.refused(room.id, code, sentence))))
 
     # Who it is, over time.
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
 
@@ -30,10 +32,25 @@ class Insider(Watcher, Protocol):
         ...
 
 
+@dataclass(slots=True)
+class Tally:
+    """What happened to clients since this process started, for whoever asks; by codes, which are few."""
+
+    opened: int = 0
+    """Sockets."""
+    turned_away: Counter[str] = field(default_factory=Counter)
+    """Sockets that were not opened, by the code of the answer."""
+    closed: Counter[int] = field(default_factory=Counter)
+    """Sockets that were open, by close code. It may be the client's, and so any number."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Rooms that a client asked for, or had, and does not get."""
+
+
 class Guests:
     """All clients of this process."""
 
     def __init__(self, access: Access, tasks: BackgroundTasks) -> None:
+        self.tally = Tally()
         self._access, self._tasks = access, tasks
         self._everybody: dict[Insider, None] = {}
         self._by_sub: dict[str, dict[Insider, None]] = {}

@@ -50,6 +50,8 @@ class Hub:
     ) -> None:
         self.access = access
         self.guests = Guests(access, tasks)
+        self.is_leaving = False
+        """Whether this gateway is about to end: it serves, and new clients had better go elsewhere."""
         self._feed, self._events, self._tasks, self._linger = feed, events, tasks, linger_seconds
         self._audiences: dict[tuple[str, str], Audience] = {}
         self._followers: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -155,6 +157,20 @@ class Hub:
     @property
     def watched_groups(self) -> int:
         return len(self._audiences)
+
+    @property
+    def watched_rooms(self) -> int:
+        """Groups and single items, each once for every client that watches it."""
+        return sum(audience.rooms_watched for audience in self._audiences.values())
+
+    def not_ready(self) -> list[str]:
+        """Why new clients had better go elsewhere; empty: they need not. Anybody may read it."""
+        reasons = []
+        if not self.access.is_ready:
+            reasons.append("NATS is away")
+        if self.is_leaving:
+            reasons.append("this gateway is about to end")
+        return reasons
 
     async def _join(self, watcher: Watcher, room: Room) -> None:
         try:

@@ -50,6 +50,8 @@ async def listening(
         log_config=None,
         access_log=False,
         server_header=False,
+        # Who a caller is, no header may say: whoever is behind a proxy takes care of that in `app`.
+        proxy_headers=False,
         timeout_graceful_shutdown=drain_seconds,
     )
     async with serving(config, [sock]):
@@ -92,12 +94,20 @@ def health(hub: Hub) -> App:
         if scope["path"] == "/healthz":
             status, said = 200, b"ok\n"
         elif scope["path"] == "/readyz":
-            status, said = (200, b"ready\n") if hub.access.is_ready else (503, b"NATS is away\n")
-        headers = [(b"content-type", b"text/plain; charset=utf-8")]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": said})
+            reasons = hub.not_ready()
+            status, said = (503, f"{'; '.join(reasons)}\n".encode()) if reasons else (200, b"ready\n")
+        await answer(send, status, said)
 
     return app
+
+
+async def answer(
+    send: Send, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8"
+) -> None:
+    """Answer a request that needs nothing of itself, with all of the body at once."""
+    headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 class _Server(uvicorn.Server):

@@ -52,6 +52,8 @@ NO_UPGRADE = b"this is no request to open a WebSocket\n"
 
 HANDSHAKE_SECONDS = 10.0
 PING_SECONDS = 25.0
+NO_CLOSE = 1006
+"""What stands for a close code where a line ended without one."""
 CLOSE_SECONDS = 5.0
 """How long a peer may take to answer a close before the line is cut."""
 
@@ -182,6 +184,7 @@ class Socket(asyncio.Protocol):
         self._pump()
         self._is_open = True
         self._guest = Guest(self._hub, self, caller, upgrade.request, is_extended=upgrade.is_extended)
+        self._hub.guests.tally.opened += 1
         self._guest.welcome(PING_SECONDS)
         # Spread, so that ten thousand clients that came together do not answer together.
         self._after(PING_SECONDS * random.uniform(0.5, 1.0), self._ping)
@@ -189,6 +192,7 @@ class Socket(asyncio.Protocol):
     def _turn_away(self, answer: Answer, reason: str) -> None:
         """Refuse the upgrade. Why is for the log alone."""
         log.info("a socket was refused: %s code=%s address=%s", reason, answer.code, self._peer())
+        self._hub.guests.tally.turned_away[answer.code] += 1
         response = self._wire.reject(answer.status, "")
         response = _saying(response, "application/json", orjson.dumps(answer.body))
         for name, value in answer.headers.items():
@@ -234,6 +238,9 @@ class Socket(asyncio.Protocol):
         if not self._is_open:
             return
         self._is_open = False
+        # Of whoever closed first: a client's is sent back to it. Without a word, nothing was sent.
+        sent = self._wire.close_sent
+        self._hub.guests.tally.closed[NO_CLOSE if sent is None else sent.code] += 1
         if self._guest is not None:
             self._guest.gone()
         self._after(CLOSE_SECONDS, self._transport.abort)

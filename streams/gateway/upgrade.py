@@ -15,7 +15,6 @@ meant to be somebody is never taken for nobody.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -24,13 +23,12 @@ from urllib.parse import parse_qsl, unquote
 from websockets.datastructures import Headers
 
 from streams.access import AuthRequest
+from streams.auth.requests import bearer_tokens, told_request
 from streams.errors import NotLetIn
 from streams.messages import EXTENDED
 
 AUTHORIZATION = "authorization"
-_UNTOLD = frozenset({"authorization", "proxy-authorization", "sec-websocket-protocol", "sec-websocket-key"})
 _MAX_PARAMETERS = 100
-_BEARER = re.compile(r"bearer(?![a-z0-9])(.*)", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ def read_upgrade(target: str, headers: Headers, address: str | None) -> Upgrade:
     offered = offered_subprotocols(headers.get_all("Sec-WebSocket-Protocol"))
     tokens = {
         *_beside_authorization(offered),
-        *_bearer(headers.get_all("Authorization")),
+        *bearer_tokens(headers.get_all("Authorization")),
         *(value for name, value in query if name == "authToken"),
     }
     if len(tokens) > 1:
@@ -66,13 +64,8 @@ def read_upgrade(target: str, headers: Headers, address: str | None) -> Upgrade:
     token = next(iter(tokens), None)
     if token == "":
         raise NotLetIn("TOKEN_REFUSED", "it announced a token, and sent none")
-    request = AuthRequest(
-        "websocket",
-        unquote(path),
-        {name: value for name, value in query if name != "authToken"},
-        {name: ", ".join(headers.get_all(name)) for name in _told(headers)},
-        address,
-    )
+    untold = [(name, value) for name, value in query if name != "authToken"]
+    request = told_request("websocket", unquote(path), untold, headers.raw_items(), address)
     # Two of them make one that nobody has listed.
     origin = ", ".join(origins) if (origins := headers.get_all("Origin")) else None
     return Upgrade(request, token, origin, EXTENDED in offered)
@@ -95,16 +88,3 @@ def _beside_authorization(offered: list[str]) -> Iterable[str]:
     for name, behind in zip_longest(names, names[1:], fillvalue=""):
         if name.lower() == AUTHORIZATION:
             yield behind
-
-
-def _bearer(values: list[str]) -> Iterable[str]:
-    # Another scheme is not for us: it may be that of a proxy in between. Ours, misspelled, is refused
-    # with what stands behind it.
-    for value in values:
-        if found := _BEARER.fullmatch(value.strip(" \t")):
-            yield found[1].strip(" ")
-
-
-def _told(headers: Headers) -> set[str]:
-    """The headers that an application may see, in lower case."""
-    return {name.lower() for name in headers} - _UNTOLD

@@ -51,10 +51,7 @@ class Door:
             raise OperatorOnly
 
     def _is_of_operator(self, scope: Scope) -> bool:
-        if self._operator is None:
-            return False
-        found = authorizations(scope)
-        return len(found) == 1 and self._operator.is_meant_by(found[0].encode("latin-1"))
+        return self._operator is not None and self._operator.is_meant_by(authorizations(scope))
 
     async def _check(self, scope: Scope, wanted: Subscription) -> None:
         caller = await caller_of(scope, self._doorkeeper)

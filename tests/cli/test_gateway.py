@@ -11,11 +11,12 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from tests.auth.issued import AUDIENCE, ISSUER, SECRET
 from tests.browser import Browser, Tab
 from tests.cli.typed import Typed
 from tests.core.written_app import App
 from tests.dev.commands import Command, free_port, running
-from tests.tokens import AUDIENCE, ISSUER, SECRET, token
+from tests.tokens import token
 
 Start = Callable[..., AbstractAsyncContextManager["Deployed"]]
 WHOSE = ("--issuer", ISSUER, "--audience", AUDIENCE)
@@ -75,7 +76,9 @@ def start(streams: Typed, tenants: App, opened: AsyncExitStack, monkeypatch: pyt
     @asynccontextmanager
     async def started(*options: str) -> AsyncIterator[Deployed]:
         port = free_port()
-        async with running("gateway", *options, "--port", str(port), cwd=tenants.folder.parent) as command:
+        async with running(
+            "gateway", *options, "--port", str(port), "--metrics-port", "0", cwd=tenants.folder.parent
+        ) as command:
             await command.says(f"gateway at ws://127.0.0.1:{port}")
             url = f"ws://127.0.0.1:{port}/"
             yield Deployed(command, url, Browser(url, opened))
@@ -129,7 +132,7 @@ async def test_who_is_revoked_from_a_shell_is_out(start: Start, streams: Typed, 
         own = await gateway.joined("mail", "ANN", **offering("ann"))
         await own.next()
 
-        assert (await streams.run("revoke", "--sub", "ann")).code == 0
+        assert (await streams.inside("revoke", "--sub", "ann")).code == 0
 
         assert (await own.closed())[0] == 4401
         with pytest.raises(InvalidStatus) as refused:
@@ -203,6 +206,6 @@ def test_it_does_not_start_with_settings_that_would_let_the_wrong_people_in(
 
 
 def test_it_does_not_start_where_nothing_is_provisioned(streams: Typed):
-    said = streams("gateway", "--port", "0")
+    said = streams("gateway", "--port", "0", "--metrics-port", "0")
 
     assert (said.code, "streams provision" in said.err) == (1, True)

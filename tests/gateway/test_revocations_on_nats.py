@@ -105,7 +105,7 @@ async def test_revocations_outlive_a_server_that_is_killed(own_nats: NatsServer,
 
 
 def _listener(connection: Connection):
-    (listener,) = connection._listeners
+    (listener,) = connection._listeners._all
     return listener
 
 
