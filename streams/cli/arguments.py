@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import sys
-from collections.abc import Callable
 from contextlib import redirect_stdout
-from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeAlias
 
 import typer
 
+from streams.cli.options import Option, together
 from streams.cli.running import CommandRefused
 from streams.discovery import Application, discover
 from streams.errors import UnknownStream
 from streams.jetstream.credentials import NOBODY as NOBODY
-from streams.jetstream.credentials import is_address, printable, server_at
+from streams.jetstream.credentials import Credentials, is_address, printable, server_at
 from streams.settings import nats_credentials
 from streams.stream import Stream
 
@@ -36,6 +34,16 @@ def checked_url(url: str) -> str:
             f"--nats {printable(url)!r} is not the address of a server; expected nats://HOST:PORT"
         )
     return url
+
+
+def _origin(help: str) -> Any:
+    return typer.Option(
+        "--origin",
+        envvar="STREAMS_ORIGINS",
+        metavar="ORIGIN",
+        show_default=False,
+        help=f"{help} Such as https://app.example.com or https://*.example.com; may be given several times.",
+    )
 
 
 StreamName: TypeAlias = Annotated[
@@ -60,26 +68,14 @@ NamespaceName: TypeAlias = Annotated[
     typer.Option(envvar="STREAMS_NAMESPACE", help="Deployment stage: the beginning of every bucket's name."),
 ]
 OriginNames: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--origin",
-        envvar="STREAMS_ORIGINS",
-        metavar="ORIGIN",
-        show_default=False,
-        help="Pages that may talk to it besides those of this machine, such as https://app.example.com "
-        "or https://*.example.com. May be given several times.",
-    ),
+    list[str] | None, _origin("Pages that may talk to it besides those of this machine.")
 ]
 ListedOrigins: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option(
-        "--origin",
-        envvar="STREAMS_ORIGINS",
-        metavar="ORIGIN",
-        show_default=False,
-        help="Pages that may talk to it, such as https://app.example.com or https://*.example.com. May be "
-        "given several times. Without it, no page may; programs that are no browsers may.",
-    ),
+    _origin("Pages that may talk to it. Without it, no page may; programs that are no browsers may."),
+]
+OwnOrigins: TypeAlias = Annotated[
+    list[str] | None, _origin("Pages that may talk to it besides its own at the address that it listens on.")
 ]
 ModelFolder: TypeAlias = Annotated[
     Path | None,
@@ -96,10 +92,12 @@ Revision: TypeAlias = Annotated[
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document, on one line.")]
 
 
-def _file(help: str) -> Any:
-    return Annotated[
-        str | None, typer.Option(metavar="FILE", show_default=False, help=help, rich_help_panel=PANEL)
-    ]
+def _file(help: str) -> Option:
+    return Option(
+        Annotated[
+            str | None, typer.Option(metavar="FILE", show_default=False, help=help, rich_help_panel=PANEL)
+        ]
+    )
 
 
 # A user with a password, and a token, are for the environment only: what was typed is in the
@@ -116,24 +114,12 @@ _CREDENTIALS = {
 }
 
 
-def with_credentials(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options for logging in to NATS. It is called with the `credentials` made of them."""
-    signature = inspect.signature(command, eval_str=True)
-    options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in _CREDENTIALS.items()
-    ]
-    own = [parameter for name, parameter in signature.parameters.items() if name != "credentials"]
+def _credentials(**given: str | None) -> Credentials:
+    return nats_credentials(os.environ, **given)
 
-    @wraps(command)
-    def with_options(**values: Any) -> None:
-        given = {name: values.pop(name) for name in _CREDENTIALS}
-        command(**values, credentials=nats_credentials(os.environ, **given))
 
-    # What typer reads.
-    with_options.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
-    with_options.__annotations__ = {each.name: each.annotation for each in [*own, *options]}
-    return with_options
+with_credentials = together("credentials", _CREDENTIALS, _credentials)
+"""Gives a command the options for logging in to NATS. It is called with the `credentials` made of them."""
 
 
 def stream_named(name: str, folder: Path | None) -> Stream[Any]:

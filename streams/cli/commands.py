@@ -12,7 +12,20 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from streams.auth.configuration import ANONYMOUS_ONLY, TokenSettings
-from streams.cli import gateway, items, listing, new, provisioning, resources, revoking, tokens
+from streams.cli import (
+    building,
+    functions,
+    gateway,
+    items,
+    listing,
+    new,
+    provisioning,
+    resources,
+    revoking,
+    serve,
+    syncing,
+    tokens,
+)
 from streams.cli.arguments import PANEL, NamespaceName, OriginNames, with_credentials
 from streams.cli.printing import err, out
 from streams.cli.running import Commands, until_done
@@ -110,10 +123,14 @@ for verbs in (
     items.app,
     listing.app,
     provisioning.app,
+    building.app,
     gateway.app,
+    functions.app,
+    serve.app,
     resources.app,
     tokens.app,
     revoking.app,
+    syncing.app,
 ):
     app.add_typer(verbs)
 

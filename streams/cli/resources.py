@@ -46,7 +46,7 @@ def serve_resources(
     Lists of streams and groups need it too. `streams dev` serves all of it without one.
     """
     # Here, and not above: the other commands need no web server, and loading one takes as long as they do.
-    from streams.cli.serving import Access, serve_items
+    from streams.cli.serving_items import Admitted, serve_items
 
     operator = operator_token(os.environ)
     if operator is None:
@@ -54,11 +54,11 @@ def serve_resources(
             "STREAMS_OPERATOR_TOKEN is not set, and without it everybody could write; "
             "set it to what `openssl rand -hex 32` prints"
         )
-    access = Access(operator, origin or (), tokens)
+    admitted = Admitted(operator, origin or (), tokens)
     application = application_in(folder)
     opened = connected_to(nats, name="streams resources", credentials=credentials)
     with listening_at(host, port) as sock:
         inside(
             opened,
-            lambda connection: serve_items(application, connection, Namespace(namespace), sock, access),
+            lambda connection: serve_items(application, connection, Namespace(namespace), sock, admitted),
         )

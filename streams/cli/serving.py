@@ -1,91 +1,99 @@
-"""What commands serve over HTTP."""
+"""What the services of commands have in common: whether they run, whom they serve, and how they end."""
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterable
+import ipaddress
+from collections.abc import Awaitable, Callable, Iterable
 
 import uvicorn
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from streams.auth.callers import Callers
-from streams.auth.configuration import TokenSettings, verifier
-from streams.auth.operator import Operator
 from streams.auth.origins import Origins
-from streams.auth.rules import OwnRules
-from streams.cli.listening import log_to_standard_error
-from streams.cli.printing import counted, print_note
-from streams.discovery import Application
+from streams.cli.running import CommandRefused
+from streams.faas.asgi import HEALTHZ, READYZ
 from streams.gateway.guard import GuardedHttp
-from streams.gateway.server import serving, stop_requested
-from streams.jetstream.connection import Connection
-from streams.jetstream.feed import JetStreamFeed
-from streams.jetstream.kv_store import KvStore
-from streams.keys import Namespace
-from streams.resources.app import EXPOSED_HEADERS, resources_app
+from streams.resources.app import EXPOSED_HEADERS
 
-DRAIN_SECONDS = 5
-"""How long requests under way may take when it ends."""
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection without a request is kept. Load balancers keep theirs for 60 seconds; whoever
+closes first must not be us, or a request may be on its way."""
 
 
-class Access:
-    """Who may ask for items, and from which pages.
-
-    Raises:
-        DefinitionRefused: The operator's token is too short, an origin is none, or tokens cannot be
-            checked as they are to be.
-    """
-
-    def __init__(self, operator_token: str, origins: Iterable[str], tokens: TokenSettings) -> None:
-        self.operator, self.origins = Operator(operator_token), Origins(origins)
-        self.verifier = verifier(tokens, is_dev=False)
-
-
-async def serve_items(
-    application: Application,
-    connection: Connection,
-    namespace: Namespace,
-    sock: socket.socket,
-    access: Access,
-) -> None:
-    """Serve until SIGINT or SIGTERM."""
-    store, feed = KvStore(connection, namespace), JetStreamFeed(connection, namespace)
-    log_to_standard_error()
-    stopped = stop_requested()
-    async with (
-        access.verifier as verifier,
-        OwnRules.running(application.streams, application.auth) as rules,
-    ):
-        items = resources_app(
-            application.streams,
-            store,
-            feed,
-            operator=access.operator,
-            doorkeeper=Callers(verifier, rules, store, feed),
-        )
-        async with serving(_config(items, access.origins), [sock]):
-            host, port = sock.getsockname()[:2]
-            count = counted(len(application.streams), "stream")
-            print_note(f"{count} at http://{host}:{port}/streams; Ctrl-C ends it")
-            await stopped.wait()
-
-
-def _config(items: ASGIApp, origins: Origins) -> uvicorn.Config:
-    served = CORSMiddleware(
-        items,
-        allow_origin_regex=origins.pattern,
-        allow_methods=["*"],
-        allow_headers=["*"],
-        expose_headers=EXPOSED_HEADERS,
-    )
+def http_config(app: ASGIApp, *, drain_seconds: int) -> uvicorn.Config:
+    """A server of HTTP alone. On leaving, requests under way have so many seconds to end."""
     return uvicorn.Config(
-        served,
+        app,
         http=GuardedHttp,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        # Who a caller is, a proxy may say only where one is named: see `behind`.
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=drain_seconds,
     )
+
+
+def across(app: ASGIApp, origins: Origins) -> ASGIApp:
+    """The app for pages of these origins too (CORS)."""
+    return CORSMiddleware(
+        app,
+        allow_origin_regex=origins.pattern,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED_HEADERS,
+    )
+
+
+def behind(app: ASGIApp, proxies: Iterable[str]) -> ASGIApp:
+    """The app behind these proxies: of a request from one of them, `X-Forwarded-For` and `-Proto` count."""
+    trusted = list(proxies)
+    # uvicorn's and starlette's types of an ASGI app differ in name only.
+    return ProxyHeadersMiddleware(app, trusted) if trusted else app  # type: ignore[arg-type,return-value]
+
+
+def healthy(app: ASGIApp, not_ready: Callable[[], Awaitable[list[str]]]) -> ASGIApp:
+    """The app, and beside it whether this process runs and whether it can serve.
+
+    `not_ready` says why it cannot, in words that everybody may read.
+    """
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" else None
+        if path == HEALTHZ:
+            response = PlainTextResponse("ok\n")
+        elif path == READYZ:
+            reasons = await not_ready()
+            response = PlainTextResponse(f"{'; '.join(reasons)}\n" if reasons else "ready\n")
+            response.status_code = 503 if reasons else 200
+        else:
+            await app(scope, receive, send)
+            return
+        await response(scope, receive, send)
+
+    return served
+
+
+def checked_proxies(given: Iterable[str]) -> tuple[str, ...]:
+    """Addresses and networks of proxies, as they were given.
+
+    Raises:
+        CommandRefused: One of them is neither of these, nor `*`.
+    """
+    proxies = tuple(given)
+    for each in proxies:
+        try:
+            if each != "*":
+                # As uvicorn takes it: anything else would be a name that no peer ever has.
+                ipaddress.ip_network(each)
+        except ValueError as error:
+            raise CommandRefused(
+                f"--trust-proxy {each!r} is not the address of a proxy ({error}); "
+                "expected one such as 10.0.0.7, a network such as 10.0.0.0/8, or * for whoever connects"
+            ) from error
+    return proxies

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import json as json_module
 import os
 import time
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeAlias
 
@@ -16,6 +13,7 @@ import typer
 from streams.auth.configuration import TokenSettings
 from streams.auth.development import SECRET_FILE, development_secret, signed
 from streams.cli.arguments import AsJson, json_from
+from streams.cli.options import Option, together
 from streams.cli.printing import print_json, print_line
 from streams.cli.running import CommandRefused, until_done
 from streams.errors import NotLetIn
@@ -44,7 +42,7 @@ Audience: TypeAlias = Annotated[
 # A secret is for the environment only: what was typed is in the list of processes, for everyone on the
 # machine to see.
 _OPTIONS = {
-    "jwt_public_key": (
+    "jwt_public_key": Option(
         Annotated[
             str | None,
             _text(
@@ -52,16 +50,14 @@ _OPTIONS = {
                 "PEM file with the public keys that tokens are signed with. Or STREAMS_JWT_PUBLIC_KEY, "
                 "or STREAMS_JWT_JWKS_URL, or STREAMS_JWT_SECRET.",
             ),
-        ],
-        None,
+        ]
     ),
-    "jwks_url": (
-        Annotated[str | None, _text("URL", "Where those keys are published. Or STREAMS_JWT_JWKS_URL.")],
-        None,
+    "jwks_url": Option(
+        Annotated[str | None, _text("URL", "Where those keys are published. Or STREAMS_JWT_JWKS_URL.")]
     ),
-    "issuer": (Issuer, None),
-    "audience": (Audience, None),
-    "no_audience": (
+    "issuer": Option(Issuer),
+    "audience": Option(Audience),
+    "no_audience": Option(
         Annotated[
             bool,
             typer.Option(
@@ -75,25 +71,12 @@ _OPTIONS = {
 }
 
 
-def with_token_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options on tokens. It is called with the `tokens` (`TokenSettings`) made of them."""
-    signature = inspect.signature(command, eval_str=True)
-    options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-        for name, (annotation, default) in _OPTIONS.items()
-    ]
-    own = [parameter for name, parameter in signature.parameters.items() if name != "tokens"]
+def _settings(jwt_public_key: str | None, **given: Any) -> TokenSettings:
+    return token_settings(os.environ, public_key=jwt_public_key, **given)
 
-    @wraps(command)
-    def with_options(**values: Any) -> None:
-        given = {name: values.pop(name) for name in _OPTIONS}
-        given["public_key"] = given.pop("jwt_public_key")
-        command(**values, tokens=token_settings(os.environ, **given))
 
-    # What typer reads.
-    with_options.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
-    with_options.__annotations__ = {each.name: each.annotation for each in [*own, *options]}
-    return with_options
+with_token_options = together("tokens", _OPTIONS, _settings)
+"""Gives a command the options on tokens. It is called with the `tokens` (`TokenSettings`) made of them."""
 
 
 @app.command("token")

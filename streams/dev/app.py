@@ -18,12 +18,13 @@ from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from streams.auth.origins import Origins, is_loopback_host
 from streams.dev.functions import Functions, FunctionsBroken
+from streams.dev.pages import Pages
 from streams.resources.app import EXPOSED_HEADERS
 from streams.resources.names import is_resource
 from streams.step import METHODS
@@ -89,14 +90,9 @@ class _Answers:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        response = self._page(request) or await self._forwarded(request)
+        # Looked up anew each time: a page saved a moment ago is the one that is served.
+        response = Pages.of(self._folder).answer(scope) or await self._forwarded(request)
         await response(scope, receive, send)
-
-    def _page(self, request: Request) -> Response | None:
-        if request.method not in ("GET", "HEAD") or is_resource(request.url.path):
-            return None
-        file = _page_file(self._folder, request.path_params["path"])
-        return None if file is None else FileResponse(file, headers={"Cache-Control": "no-cache"})
 
     async def _forwarded(self, request: Request) -> Response:
         began = time.perf_counter()
@@ -127,28 +123,6 @@ class _Answers:
             (name, value) for name, value in answer.headers.raw if name.decode().lower() not in _HOP_BY_HOP
         ]
         return response
-
-
-def _page_file(folder: Path, path: str) -> Path | None:
-    """A file of a page: the folder's own page or the first app's is at `/`, and every app's at `/<app>/`."""
-    # Looked up anew each time: a page saved a moment ago is the one that is served.
-    by_app = {page.parts[-3]: page.parent for page in sorted(folder.glob("*/web/index.html"))}
-    first = next((page.parent for page in folder.glob("web/index.html")), None)
-    app, slash, rest = path.partition("/")
-    return _file_in(first or next(iter(by_app.values()), None), path) or (
-        _file_in(by_app.get(app), rest) if slash else None
-    )
-
-
-def _file_in(web: Path | None, name: str) -> Path | None:
-    if web is None:
-        return None
-    try:
-        file = (web / (name or "index.html")).resolve()
-        return file if file.is_relative_to(web.resolve()) and file.is_file() else None
-    except (OSError, ValueError):
-        # An item's id may be longer than a file's name, or hold what none can: a step answers.
-        return None
 
 
 def _copied(request: Request, client: httpx.AsyncClient) -> httpx.Request:

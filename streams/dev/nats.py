@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streams.dev.nats_container import contained
-from streams.dev.nats_server import NatsServer, embedded
+from streams.dev.nats_kept import kept_running
+from streams.dev.nats_server import embedded
 from streams.errors import DevFailed
 from streams.jetstream.credentials import NOBODY, Credentials, Server, is_address, printable, server_at
-from streams.tasks import background_tasks
 
 log = logging.getLogger(__name__)
 
@@ -75,24 +75,5 @@ async def chosen(choice: NatsChoice) -> AsyncIterator[DevNats]:
         async with contained(choice.data, choice.image) as container:
             yield DevNats(server_at(container.url), container=container.name)
         return
-    async with embedded(choice.data) as nats, _kept_running(nats):
+    async with embedded(choice.data) as nats, kept_running(nats):
         yield DevNats(server_at(nats.url), data=choice.data)
-
-
-@asynccontextmanager
-async def _kept_running(nats: NatsServer) -> AsyncIterator[None]:
-    """Start the server again when it ends by itself: on the same port, with the same data."""
-
-    async def start_again() -> None:
-        while True:
-            await nats.ended()
-            log.error("nats-server ended by itself; starting it again. Its log: %s", nats.log_path)
-            try:
-                await nats.restart()
-            except DevFailed as error:
-                log.error("%s; end everything with Ctrl-C and try again", error)
-                return
-
-    async with background_tasks() as tasks:
-        tasks.start(start_again(), name="dev: keep nats-server running")
-        yield

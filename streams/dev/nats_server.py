@@ -1,4 +1,4 @@
-"""The nats-server that lives as long as a block, for development and tests.
+"""The nats-server that lives as long as a block: for development, for tests, for one machine.
 
 `guard.py` stands between us and the server and ends it when we are gone. Two
 servers on one store would both start, so a lock is taken on the file `lock`
@@ -14,13 +14,14 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, closing, suppress
-from http.client import HTTPConnection, HTTPException
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,6 +32,9 @@ from streams.errors import DevFailed
 READY_SECONDS = 5.0
 STOP_SECONDS = 3.0
 LOCK_SECONDS = 3.0
+
+USER = "streams"
+"""Who is let in, where there is a password."""
 
 
 def find_binary(folders: Iterable[str | Path] | None = None) -> Path:
@@ -51,26 +55,69 @@ def find_binary(folders: Iterable[str | Path] | None = None) -> Path:
 
 
 @asynccontextmanager
-async def embedded(store: Path, *, port: int = -1, settings: str = "") -> AsyncIterator[NatsServer]:
+async def embedded(
+    store: Path,
+    *,
+    port: int = -1,
+    settings: str = "",
+    limits: Limits | None = None,
+    password: str | None = None,
+    binary: Path | None = None,
+) -> AsyncIterator[NatsServer]:
     """Run a nats-server on 127.0.0.1 that keeps its data in `store`, until the block ends.
 
-    A `port` of -1 is any free one. `settings` is added to the server's
-    configuration, in its own format. The log is `nats-server.log` in the
-    store; each block begins a new one.
+    A `port` of -1 is any free one. With a `password`, only the user `USER`
+    who has it gets in, and no page tells how the server is; without one,
+    everyone on this machine gets in, and may look. `settings` is added to the
+    server's configuration, in its own format. Without a `binary`, the one that
+    is installed runs. The log is `nats-server.log` in the store; each block
+    begins a new one.
 
     Raises:
         DevFailed: It is not installed or does not start, or the store has another owner.
     """
-    binary = find_binary()
+    binary, limits = binary or find_binary(), limits or Limits()
     # The server deletes its ports file as it ends; when that was not awaited, two are cleaning up here.
     with TemporaryDirectory(prefix="streams-nats-", ignore_cleanup_errors=True) as folder:
         async with locked(store) as lock:
-            server = NatsServer(binary, store, Path(folder), lock, port, settings)
+            config = f"""
+                {_open_to(password)}
+                ports_file_dir: {_quoted(folder)}
+                jetstream {limits.of(store)}
+                max_payload: 1MB
+                ping_interval: "20s"
+                ping_max: 2
+                write_deadline: "5s"
+                {settings}
+            """
+            server = NatsServer(binary, store, Path(folder), lock, config, port, limits.ready_seconds)
             try:
                 await server._until_ready()
                 yield server
             finally:
                 await server.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What JetStream may use, and when it answers."""
+
+    max_file_bytes: int = 10 * 1024**3
+    is_synced: bool = False
+    """Whether a write is on the disk when it is answered. If not, those of the last two minutes may be lost
+    with the machine; none is lost with a process."""
+    ready_seconds: float = READY_SECONDS
+    """How long a start may take. The server looks through all of its data then."""
+
+    def of(self, store: Path) -> str:
+        """The same as the server is told it."""
+        sync = "sync_interval: always" if self.is_synced else ""
+        return f"""{{
+            store_dir: {_quoted(store.absolute())}
+            max_memory_store: 256MB
+            max_file_store: {self.max_file_bytes}
+            {sync}
+        }}"""
 
 
 class NatsServer:
@@ -79,27 +126,25 @@ class NatsServer:
     url: str
     """`nats://127.0.0.1:PORT`. The same after a restart."""
     monitoring_url: str
-    """`http://127.0.0.1:PORT`. Another one after a restart, as are the pids."""
+    """`http://127.0.0.1:PORT`. Another one after a restart, as are the pids. Empty with a password."""
     pid: int
     """Of nats-server itself."""
     version: str
     log_path: Path
 
-    def __init__(self, binary: Path, store: Path, folder: Path, lock: int, port: int, settings: str) -> None:
-        store = store.absolute()
-        store_dir, ports_dir = (json.dumps(str(path), ensure_ascii=False) for path in (store, folder))
-        self._settings = f"""
-            http: "127.0.0.1:-1"
-            ports_file_dir: {ports_dir}
-            jetstream {{ store_dir: {store_dir}, max_memory_store: 256MB, max_file_store: 10GB }}
-            max_payload: 1MB
-            ping_interval: "20s"
-            ping_max: 2
-            write_deadline: "5s"
-            {settings}
-        """
+    def __init__(
+        self,
+        binary: Path,
+        store: Path,
+        folder: Path,
+        lock: int,
+        config: str,
+        port: int,
+        ready_seconds: float,
+    ) -> None:
         self._binary, self._folder, self._lock = binary, folder, lock
-        self.log_path = store / "nats-server.log"
+        self._config, self._ready_seconds = config, ready_seconds
+        self.log_path = store.absolute() / "nats-server.log"
         self.log_path.write_bytes(b"")
         self._guard = self._spawned(port)
 
@@ -145,7 +190,7 @@ class NatsServer:
     def _spawned(self, port: int) -> subprocess.Popen[bytes]:
         config = self._folder / "nats.conf"
         config.touch(mode=0o600)  # Passwords may be in the settings.
-        config.write_text(f'listen: "127.0.0.1:{port}"\n{self._settings}', encoding="utf-8")
+        config.write_text(f'listen: "127.0.0.1:{port}"\n{self._config}', encoding="utf-8")
         guard = [sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py")), str(self._lock)]
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
@@ -158,26 +203,37 @@ class NatsServer:
             )
 
     async def _until_ready(self) -> None:
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + self._ready_seconds
         while (running := self._guard.poll() is None) and time.monotonic() < deadline:
             if await asyncio.to_thread(self._is_well):
                 return
             await asyncio.sleep(0.005)
-        problem = f"was not ready after {READY_SECONDS:g} s" if running else "ended at once"
+        problem = f"was not ready after {self._ready_seconds:g} s" if running else "ended at once"
         words = self.log_path.read_text(errors="replace").splitlines()[-6:]
         raise DevFailed("\n  ".join([f"nats-server {problem}; its log {self.log_path} ends with:", *words]))
 
     def _is_well(self) -> bool:
-        """Ask the server, and note what it says of itself."""
+        """Look whether the server lets clients in, and note what it says of itself."""
         # No ports file yet, or half of one, nobody who listens, or not an answer: all of them mean "later".
-        with suppress(StopIteration, OSError, ValueError, LookupError, HTTPException):
+        with suppress(StopIteration, OSError, ValueError, LookupError):
             ports_file = next(self._folder.glob("*.ports"))
             ports = json.loads(ports_file.read_bytes())
             self.pid = _pid_in(ports_file)
-            self.url, self.monitoring_url = ports["nats"][0], ports["monitoring"][0]
-            self.version = _asked(self.monitoring_url, "/varz")["version"]
-            return bool(_asked(self.monitoring_url, "/healthz")["status"] == "ok")
+            self.url, self.monitoring_url = ports["nats"][0], ports.get("monitoring", [""])[0]
+            info = _greeting(self.url)
+            self.version = info["version"]
+            return bool(info["jetstream"])
         return False
+
+
+def _open_to(password: str | None) -> str:
+    if password is None:
+        return 'http: "127.0.0.1:-1"'
+    return f"authorization {{ user: {_quoted(USER)}, password: {_quoted(password)} }}"
+
+
+def _quoted(text: str | Path) -> str:
+    return json.dumps(str(text), ensure_ascii=False)
 
 
 def _pid_in(ports_file: Path) -> int:
@@ -189,11 +245,14 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _asked(monitoring_url: str, path: str) -> Any:
-    # Not urlopen: it would ask the environment's proxy, for 127.0.0.1 as well.
-    with closing(HTTPConnection(urlsplit(monitoring_url).netloc, timeout=1)) as connection:
-        connection.request("GET", path)
-        return json.loads(connection.getresponse().read())
+def _greeting(url: str) -> Any:
+    """What the server says of itself to whoever connects. It answers as soon as all of its data are there."""
+    parts = urlsplit(url)
+    with (
+        socket.create_connection((parts.hostname, parts.port), timeout=1) as connection,
+        connection.makefile("rb") as lines,
+    ):
+        return json.loads(lines.readline().removeprefix(b"INFO "))
 
 
 @asynccontextmanager

@@ -11,10 +11,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from streams.dev.functions import Found, Functions, FunctionsBroken
 from streams.dev.handover import Handover
 from streams.dev.nats import DevNats, NatsChoice, chosen
 from streams.dev.rules import AskedRules
+from streams.dev.stopping import Stop
 from streams.errors import DevFailed
 from streams.gateway.hub import Hub
 from streams.gateway.server import listening
@@ -92,7 +92,7 @@ async def run(
     settings.nats.check()
     _ignored_by_git(settings.nats.data.parent)
     tokens = _tokens(settings)
-    checking, stop = verifier(tokens, is_dev=True), _Stop()
+    checking, stop = verifier(tokens, is_dev=True), Stop()
     with stop.requested(), _bound(settings.port) as sock:
         url = f"http://{HOST}:{sock.getsockname()[1]}"
         async with (
@@ -209,32 +209,6 @@ def _bound(port: int | None) -> socket.socket:
 
 def _listening_on(port: int) -> socket.socket:
     return socket.create_server((HOST, port), backlog=1024)
-
-
-class _Stop(asyncio.Event):
-    """Set by SIGINT or SIGTERM, which also ends a start that takes long: an image may have to be pulled."""
-
-    in_order = False
-    """Whether somebody waits for it, and ends everything then."""
-
-    @contextmanager
-    def requested(self) -> Iterator[None]:
-        """Take the signals, and leave the block quietly when one ends the start."""
-        task = asyncio.current_task()
-        assert task is not None
-
-        def stop() -> None:
-            self.set()
-            if not self.in_order:
-                task.cancel()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if self.in_order or not self.is_set():
-                raise
 
 
 def _ignored_by_git(folder: Path) -> None:

@@ -18,6 +18,9 @@ from streams.resources.names import PREFIX, is_resource
 from streams.step import Handler, HttpTrigger, Step
 from streams.store import Store, bound_to
 
+HEALTHZ, READYZ = "/healthz", "/readyz"
+"""Where services say whether they run, and whether they can serve. No step can have these paths."""
+
 
 def functions_app(
     application: Application, store: Store, *, title: str = "Streams", callers: Doorkeeper | None = None
@@ -69,10 +72,9 @@ def on(steps: ASGIApp, store: Store, callers: Doorkeeper) -> ASGIApp:
 def _add(api: FastAPI, step: Step, streams: StreamsByName) -> None:
     for trigger in step.config.triggers:
         if isinstance(trigger, HttpTrigger):
-            if is_resource(trigger.path):
+            if (why := _taken(trigger.path)) is not None:
                 raise DefinitionRefused(
-                    f"step {step.config.name!r}: {trigger.path} is taken, because items are served "
-                    f"under {PREFIX}; choose another path"
+                    f"step {step.config.name!r}: {trigger.path} is taken, because {why}; choose another path"
                 )
             api.add_api_route(
                 trigger.path,
@@ -91,6 +93,13 @@ def _add(api: FastAPI, step: Step, streams: StreamsByName) -> None:
             # in would be told what is wrong with a body.
             # The time runs from then on, for whatever it takes to read the body as well.
             route.app = guarded(limited(route.app, step.config), trigger)
+
+
+def _taken(path: str) -> str | None:
+    """Why no step can have this path."""
+    if is_resource(path):
+        return f"items are served under {PREFIX}"
+    return "it says how the process is" if path in (HEALTHZ, READYZ) else None
 
 
 def _line_of(handler: Handler) -> int:

@@ -125,8 +125,7 @@ class Connection:
     async def confirm(self) -> None:
         """Return when the server has taken all that was posted, or the line with it is gone.
 
-        A process that may be frozen as soon as it has answered would else
-        keep it until it is thawed.
+        A process that is frozen when it has answered would keep it until then.
         """
         if not self._has_posted:
             return
@@ -141,10 +140,9 @@ class Connection:
 
         For after a pause in which this process did not run: the server may
         have ended the line meanwhile, or something between may have
-        forgotten it and now swallows what is sent. nats-py would find out
-        seconds or minutes later. Takes a round trip, or `PROBE_SECONDS` when
-        the line is dead without a word; what is asked after it waits for the
-        new line. Cancelling this loses only the answer.
+        forgotten it and now swallows what is sent. Takes a round trip, or
+        `PROBE_SECONDS` when the line is dead without a word; what is asked
+        after it waits for the new line. Cancelling this loses only the answer.
         """
         client = self._client
         if not client.is_connected:
@@ -307,7 +305,7 @@ class Connection:
         # Their answers went to a connection that is gone.
         self._questions.lose("the connection was lost")
         if self._probe is not None and not self._probe.done():
-            self._probe.set_exception(AnswerLost("the connection was lost"))
+            self._probe.set_exception(AnswerLost)
 
     async def _on_error(self, error: Exception) -> None:
         if isinstance(error, nats.errors.SlowConsumerError):

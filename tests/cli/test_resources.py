@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from tests.auth.issued import AUDIENCE, ISSUER, SECRET
 from tests.cli.typed import Typed
 from tests.core.written_app import App
 from tests.dev.commands import Command, free_port, running
-from tests.tokens import AUDIENCE, ISSUER, SECRET, token
+from tests.tokens import token
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 MINE = {"Authorization": f"Bearer {TOKEN}"}
@@ -54,7 +55,7 @@ async def serving(
 ) -> AsyncIterator[tuple[httpx.AsyncClient, Command]]:
     for name, value in {**todo.env, "STREAMS_OPERATOR_TOKEN": TOKEN, "STREAMS_JWT_SECRET": SECRET}.items():
         monkeypatch.setenv(name, value)
-    assert (await todo.run("provision", str(app.folder))).code == 0
+    assert (await todo.inside("provision", str(app.folder))).code == 0
     port = free_port()
     async with (
         running(
@@ -79,7 +80,7 @@ async def test_the_operator_writes_items_and_nobody_else_does(
         assert (put.status_code, bad.status_code, foreign.status_code) == (201, 422, 401)
         assert read.json() == [{"id": "1", "text": "call mum"}]
         assert await command.ends() == 0
-    assert (await todo.run("get", "todo", "inbox", "1")).document == {"id": "1", "text": "call mum"}
+    assert (await todo.inside("get", "todo", "inbox", "1")).document == {"id": "1", "text": "call mum"}
 
 
 async def test_items_are_read_by_those_whom_the_rule_of_their_stream_lets(
@@ -103,7 +104,7 @@ async def test_a_user_who_is_revoked_reads_nothing(
 ):
     async with serving(todo, app_with_todo, monkeypatch) as (http, _):
         before = await http.get("/streams/private/acme", headers=of("acme"))
-        assert (await todo.run("revoke", "--sub", "ann")).code == 0
+        assert (await todo.inside("revoke", "--sub", "ann")).code == 0
         after = await http.get("/streams/private/acme", headers=of("acme"))
 
     assert (before.status_code, after.status_code) == (200, 401)

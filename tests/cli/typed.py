@@ -59,6 +59,10 @@ class Typed:
         )
         return Said(done.exit_code, done.stdout, done.stderr)
 
+    async def inside(self, *words: object) -> Said:
+        """The same from inside a loop. In a thread: the command has a loop of its own."""
+        return await asyncio.to_thread(self, *words)
+
     async def run(self, *words: str, stdin: bytes | int = b"") -> Said:
         """The same in a process of its own. `stdin` is what it reads, or the file it reads from."""
         process = await asyncio.create_subprocess_exec(
