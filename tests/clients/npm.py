@@ -15,7 +15,7 @@ SECONDS = 50
 """How long an installation may take. Shorter than a test's limit: it is part of the first test."""
 
 
-def installed(folder: Path) -> Path:
+def installed(folder: Path, seconds: float = SECONDS) -> Path:
     """The `node_modules` of `folder`, with what its package.json asks for.
 
     Installs only when package.json is not the one that was installed last.
@@ -30,15 +30,15 @@ def installed(folder: Path) -> Path:
         # Kept in full and not by its time: a checkout makes every file new.
         done = modules / ".installed-package.json"
         if not (done.exists() and done.read_text() == package):
-            _install(folder)
+            _install(folder, seconds)
             done.write_text(package)
     return modules
 
 
-def _install(folder: Path) -> None:
+def _install(folder: Path, seconds: float) -> None:
     npm = shutil.which("npm")
     if npm is None:
-        _left_out("npm is not installed")
+        left_out("npm is not installed")
     try:
         subprocess.run(
             [npm, "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"],
@@ -46,16 +46,17 @@ def _install(folder: Path) -> None:
             check=True,
             capture_output=True,
             text=True,
-            timeout=SECONDS,
+            timeout=seconds,
         )
     except subprocess.TimeoutExpired:
-        _left_out(f"npm install in {folder.name} took more than {SECONDS} s")
+        left_out(f"npm install in {folder.name} took more than {seconds:g} s")
     except subprocess.CalledProcessError as error:
         complaints = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
-        _left_out(f"npm install in {folder.name} failed: {complaints[0]}")
+        left_out(f"npm install in {folder.name} failed: {complaints[0]}")
 
 
-def _left_out(reason: str) -> NoReturn:
+def left_out(reason: str) -> NoReturn:
+    """Name what cannot be tested here; with `STREAMS_TEST_ALL`, fail of it."""
     if "STREAMS_TEST_ALL" in os.environ:
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
