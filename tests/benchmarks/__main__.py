@@ -14,16 +14,16 @@ from pathlib import Path
 import orjson
 from rich.console import Console
 
-from tests.benchmarks import gateway, store
+from tests.benchmarks import functions, gateway, store
 from tests.benchmarks.processes import end_cleanly_on_sigterm
 from tests.benchmarks.targets import WS_MANIFEST
 
-PARTS = {"gateway": gateway.run, "store": store.run}
+PARTS = {"gateway": gateway.run, "store": store.run, "functions": functions.run}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=list(PARTS), help="which table (both)")
+    parser.add_argument("part", nargs="?", choices=list(PARTS), help="which table (all)")
     parser.add_argument("--rounds", type=int, default=3, help="how often everything short is measured (3)")
     parser.add_argument("--quick", action="store_true", help="one short round, to see that all of it works")
     options = parser.parse_args()

@@ -19,6 +19,12 @@ class Line:
         self.swallowed = asyncio.Event()
         """Set when something was swallowed."""
         self._open: set[asyncio.StreamWriter] = set()
+        self._forgotten: set[asyncio.StreamWriter] = set()
+
+    def forget(self) -> None:
+        """Swallow whatever the connections of now carry, both ways, and let new ones through: as a
+        load balancer or NAT does that has forgotten a flow on which nothing was sent for long."""
+        self._forgotten |= self._open
 
     def cut(self) -> None:
         """End all connections, and let everything through again."""
@@ -36,7 +42,8 @@ class Line:
     async def _carry(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, asks: bool) -> None:
         with suppress(OSError):
             while data := await source.read(65536):
-                if self.swallows_requests if asks else self.swallows_answers:
+                swallows = self.swallows_requests if asks else self.swallows_answers
+                if swallows or target in self._forgotten:
                     self.swallowed.set()
                 else:
                     target.write(data)

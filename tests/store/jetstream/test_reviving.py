@@ -46,6 +46,18 @@ async def test_a_line_that_swallows_everything_is_given_up_within_the_probe(line
         assert await connection.client() is not before
 
 
+async def test_a_line_that_something_in_between_has_forgotten_is_replaced(line: Line):
+    async with connected_to(line.url) as connection:
+        before = await connection.client()
+        line.forget()
+
+        async with asyncio.timeout(PROBE_SECONDS + SECONDS):
+            await connection.revive()
+            await connection.publish("news", b"")
+
+        assert await connection.client() is not before
+
+
 @pytest.mark.parametrize("end", [Line.cut, Line.reset])
 async def test_a_line_that_was_ended_is_replaced_without_waiting_for_the_probe(
     line: Line, end: Callable[[Line], None], monkeypatch: pytest.MonkeyPatch
