@@ -51,6 +51,7 @@ def prod(tmp_path_factory: pytest.TempPathFactory) -> Template:
 def other(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """Everything that can be chosen, chosen the other way: one function for odd steps, in a VPC."""
     chosen = {
+        "natsLogin": "password",
         "secretStore": "ssm",
         "secretsKey": "own",
         "secretsKeyArn": KEY,
@@ -152,7 +153,7 @@ def test_what_is_not_set_is_not_in_the_environment(dev: Template):
         "STREAMS_FOLDER": "functions",
         "STREAMS_NAMESPACE": "dev",
         "STREAMS_NATS_URL": "tls://nats.example.com:4222",
-        "STREAMS_NATS_CREDS_FROM": "secretsmanager:/streams/dev/nats-creds",
+        "STREAMS_NATS_CREDS_FROM": "secretsmanager:/streams/dev/nats",
     }
 
 
@@ -165,7 +166,7 @@ def test_what_a_stage_sets_is_in_the_environment_of_every_function(prod: Templat
             "STREAMS_FOLDER": "functions",
             "STREAMS_NAMESPACE": "prod",
             "STREAMS_NATS_URL": "tls://nats.internal.example.com:4222",
-            "STREAMS_NATS_CREDS_FROM": "secretsmanager:/streams/prod/nats-creds",
+            "STREAMS_NATS_CREDS_FROM": "secretsmanager:/streams/prod/nats",
             "STREAMS_JWT_SECRET_FROM": "secretsmanager:/streams/prod/jwt-secret",
             "STREAMS_JWT_ISSUER": "https://id.example.com",
             "STREAMS_JWT_AUDIENCE": "streams",
@@ -177,7 +178,9 @@ def test_what_a_stage_sets_is_in_the_environment_of_every_function(prod: Templat
 def test_secrets_can_be_parameters_and_keys_can_be_published(other: Template):
     found = environment(other)
 
-    assert found["STREAMS_NATS_CREDS_FROM"] == "ssm:/streams/prod/nats-creds"
+    assert found["STREAMS_NATS_USER"] == "functions"
+    assert found["STREAMS_NATS_PASSWORD_FROM"] == "ssm:/streams/prod/nats"
+    assert "STREAMS_NATS_CREDS_FROM" not in found
     assert found["STREAMS_JWT_JWKS_URL"] == "https://id.example.com/keys"
     assert "STREAMS_JWT_SECRET_FROM" not in found
 
@@ -194,16 +197,16 @@ def test_a_function_may_read_its_own_secrets_and_write_its_log(
     own = [template.statements[2:] for template in (dev, prod, other)]
 
     assert own == [
-        [read("secretsmanager:GetSecretValue", secret("/streams/dev/nats-creds"))],
+        [read("secretsmanager:GetSecretValue", secret("/streams/dev/nats"))],
         [
             read(
                 "secretsmanager:GetSecretValue",
-                secret("/streams/prod/nats-creds"),
+                secret("/streams/prod/nats"),
                 secret("/streams/prod/jwt-secret"),
             )
         ],
         [
-            read("ssm:GetParameter", ARN % ("ssm", "parameter/streams/prod/nats-creds")),
+            read("ssm:GetParameter", ARN % ("ssm", "parameter/streams/prod/nats")),
             {"Effect": "Allow", "Action": ["kms:Decrypt"], "Resource": KEY},
         ],
     ]
