@@ -15,7 +15,7 @@
 | STREAMS_JWT_JWKS_URL | in its place, where these public keys are published |
 | STREAMS_JWT_ISSUER, STREAMS_JWT_AUDIENCE | what `iss` and `aud` of a token must be |
 | STREAMS_JWT_LEEWAY | seconds that clocks may differ by, 0 to 60; 10 when it is not set |
-| STREAMS_OPERATOR_TOKEN | the secret of whoever runs the deployment: who may write with `streams resources` and `streams serve` |
+| STREAMS_OPERATOR_TOKEN | the secret of whoever runs the deployment, who may write items over HTTP |
 | PORT | where `streams functions` listens, as hosts of containers say it |
 
 One that is empty counts as one that is not set. Address and image are options
