@@ -78,7 +78,10 @@ def build(
     interpreter = interpreter_for(target, python)
     required = requirements_of(application.folder, requirements)
     out = out.absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
+    if not out.parent.exists():
+        out.parent.mkdir(parents=True)
+        # Nobody's source, and large.
+        (out.parent / ".gitignore").write_text("*\n")
     found = dependencies(required, target, interpreter, cache or out.parent / "cache")
     with tempfile.TemporaryDirectory(prefix=".package-", dir=out.parent) as work:
         tree = Path(work, "tree")

@@ -7,7 +7,7 @@ import inspect
 import logging
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -48,7 +48,8 @@ def endpoint(step: Step, streams: StreamsByName) -> Callable[..., Any]:
             "import it outside of `if TYPE_CHECKING`"
         ) from error
 
-    def provide(request: Request) -> Context:
+    # A coroutine, though it waits for nothing: FastAPI would call a plain function in a thread.
+    async def provide(request: Request) -> Context:
         return _context(step.config.name, streams, request)
 
     signature = inspect.signature(handler)
@@ -83,7 +84,7 @@ def _is_context(hint: Any) -> bool:
     return hint is Context or Context in typing.get_args(hint)
 
 
-def _injected(parameter: inspect.Parameter, provide: Callable[..., Context]) -> inspect.Parameter:
+def _injected(parameter: inspect.Parameter, provide: Callable[..., Awaitable[Context]]) -> inspect.Parameter:
     return parameter.replace(
         annotation=Annotated[Context, Depends(provide)], default=inspect.Parameter.empty, kind=_KEYWORD
     )
