@@ -8,8 +8,9 @@ READY := $(VENV)/.ready
 dev: $(READY)
 	@$(BIN)/streams dev functions
 
+# All of it with a worker for each core; what ARGS names in one process, which is the quicker way for a file.
 test: $(READY)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(or $(ARGS),-n auto --maxprocesses 4 --dist worksteal)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -21,7 +22,7 @@ bench: $(READY)
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 clean:
-	rm -rf $(VENV) .streams tests/benchmarks/peers/node_modules tests/clients/*/node_modules dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .streams tests/benchmarks/peers/node_modules tests/clients/*/node_modules tests/deploy/osls/node_modules .build .serverless dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # Made again only when the dependencies change; every version is pinned by constraints.txt.
 $(READY): pyproject.toml constraints.txt

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from streams import Stream
-from streams.access import StreamAuth
+from streams.access import Claims, StreamAuth, Subscription
 from streams.auth.origins import Origins
 from streams.auth.rules import OwnRules
 from streams.auth.tokens import Verifier
@@ -19,6 +19,11 @@ from streams.jetstream.provisioning import provision_application
 from streams.keys import Namespace
 from tests.conftest import Gateway
 from tests.tokens import VERIFIER
+
+
+def own_group_only(subscription: Subscription, claims: Claims | None) -> bool:
+    """Everybody may see the group of their own name, and no other."""
+    return claims is not None and subscription.group == claims.sub
 
 
 async def provisioned(connection: Connection, namespace: Namespace, streams: Iterable[Stream[Any]]) -> None:

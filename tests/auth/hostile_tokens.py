@@ -1,8 +1,8 @@
 """Tokens that nobody may be let in with, and why. Whoever takes tokens is tried with them.
 
 `HOSTILE` is for whoever knows `SECRET`, `HOSTILE_TO_PUBLIC_KEYS` for whoever
-knows the public half of `PRIVATE` in its place; both with `RULES`. Made when
-they are loaded, and good for an hour.
+knows the public half of `PRIVATE` in its place; both with `RULES` or no leeway.
+Made when they are loaded, and good for an hour.
 """
 
 from __future__ import annotations
@@ -228,6 +228,32 @@ HOSTILE = [
     _claiming("a list that holds more than text", "aud is a list", aud=[AUDIENCE, 1]),
     _claiming("an audience that is an object", "aud is an object", aud={AUDIENCE: True}),
 ]
+
+_NAMED = {each.name: each for each in HOSTILE}
+
+AT_EVERY_DOOR = [
+    _NAMED[name]
+    for name in (
+        # What the way of a token could lose or change.
+        "nothing",
+        "two at once",
+        "a letter that only looks like one",
+        "a NUL",
+        "half a surrogate pair",
+        "a megabyte",
+        # Whatever else is wrong, the verifier says so: one of each kind shows that it was asked.
+        "alg none",
+        "a kid that is a file",
+        "another secret",
+        "a payload that is not JSON",
+        "no end",
+        "it has ended",
+        "nobody",
+        "another issuer",
+        "an audience within another",
+    )
+]
+"""Some of `HOSTILE`, for doors behind which the verifier stands that all of them were tried on."""
 
 _PEM = pem(PRIVATE)
 

@@ -42,10 +42,10 @@ async def test_every_command_logs_in_as_it_is_told_to(app: App, tmp_path: Path, 
     streams = Typed(nats.url, "streams")
     right, wrong = ("--creds", str(form.right.creds)), ("--creds", str(form.wrong.creds))
 
-    provisioned = await streams.run("provision", str(app.folder), *right)
-    await streams.run("set", "todo", "inbox", "1", "{}", *right)
-    done = {" ".join(words): await streams.run(*words, *right) for words in EVERY_COMMAND}
-    refused = [await streams.run(*words, *wrong) for words in (["ls"], ["provision", str(app.folder)])]
+    provisioned = await streams.inside("provision", str(app.folder), *right)
+    await streams.inside("set", "todo", "inbox", "1", "{}", *right)
+    done = {" ".join(words): await streams.inside(*words, *right) for words in EVERY_COMMAND}
+    refused = [await streams.inside(*words, *wrong) for words in (["ls"], ["provision", str(app.folder)])]
 
     assert provisioned.lines[1].startswith("todo  created")
     assert {words: said for words, said in done.items() if said.code != 0} == {}
@@ -59,11 +59,11 @@ async def test_the_environment_counts_where_no_option_is_given(tmp_path: Path, o
     nats = await opened.enter_async_context(embedded(tmp_path / "nats", settings=form.settings))
     streams = Typed(nats.url, "streams")
 
-    nobody = await streams.run("ls", "--json")
+    nobody = await streams.inside("ls", "--json")
     streams.env |= {"STREAMS_NATS_USER": "ann", "STREAMS_NATS_PASSWORD": PASSWORD}
 
     assert "no credentials are given" in nobody.refusal
-    assert (await streams.run("ls", "--json")).document == []
+    assert (await streams.inside("ls", "--json")).document == []
 
 
 async def test_an_nkey_and_an_authority_are_options_too(tmp_path: Path, opened: AsyncExitStack):
@@ -72,7 +72,9 @@ async def test_an_nkey_and_an_authority_are_options_too(tmp_path: Path, opened: 
     nats = await opened.enter_async_context(embedded(tmp_path / "nats", settings=settings))
     streams = Typed(nats.url, "streams")
 
-    said = await streams.run("ls", "--json", "--nkey", str(form.right.nkey), "--tls-ca", str(authority.file))
+    said = await streams.inside(
+        "ls", "--json", "--nkey", str(form.right.nkey), "--tls-ca", str(authority.file)
+    )
 
     assert said.document == []
 

@@ -28,7 +28,7 @@ async def test_the_streams_of_a_namespace_are_listed_by_name(
         {"name": unfinished, "subjects": [namespace.items("unfinished")]},
     )
 
-    said = await streams.run("ls", "--json")
+    said = await streams.inside("ls", "--json")
 
     assert said.document == [
         {"stream": stream, "bucket": namespace.bucket(stream), "items_at_most": 0}

@@ -54,10 +54,10 @@ async def test_a_bucket_that_is_out_of_date_is_updated(
     streams: Typed, app: App, connection: Connection, namespace: Namespace
 ):
     app.stream("todo_stream.py")
-    await streams.run("provision", str(app.folder))
+    await streams.inside("provision", str(app.folder))
     await change_config(connection, namespace, description="mine")
 
-    said = await streams.run("provision", str(app.folder), "--json")
+    said = await streams.inside("provision", str(app.folder), "--json")
 
     assert said.document == [
         bucket(namespace, "revoked", "unchanged"),

@@ -78,7 +78,7 @@ async def test_one_that_says_a_later_moment_is_kept_and_shown(provisioned: Typed
         # In milliseconds, which is a year that no calendar knows.
         far = await revoke(store, Revocation("ann", None, None, 1.8e12))
 
-        said = await provisioned.run("revoke", "--sub", "ann")
+        said = await provisioned.inside("revoke", "--sub", "ann")
 
         assert said.line == "tokens of ann made before second 1.8e+12 since 1970 do not count any more"
         assert await revocations(store) == [far]

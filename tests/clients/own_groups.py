@@ -6,16 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from streams import Stream
-from streams.access import Claims, Subscription
 from streams.jetstream.connection import Connection
 from streams.keys import Namespace
 from tests.conftest import Gateway
-from tests.guarded import guarded_gateway, provisioned
-
-
-def own_group_only(subscription: Subscription, claims: Claims | None) -> bool:
-    return claims is not None and subscription.group == claims.sub
-
+from tests.guarded import guarded_gateway, own_group_only, provisioned
 
 todo = Stream("todo", dict, can_access=own_group_only)
 

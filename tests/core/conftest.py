@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from streams.memory import MemoryStore
 from streams.store import bound_to
 from tests.core.written_app import App
 
-# Property tests have no time limit per example: the machine may be busy.
-settings.register_profile("streams", deadline=None)
+# Property tests have no time limit, neither per example nor for making some: the machine may be busy.
+settings.register_profile("streams", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("streams")
 
 

@@ -54,16 +54,14 @@ def test_dates_and_uuids_in_a_dict_become_text():
     assert decode(value) == stored
 
 
-@pytest.mark.parametrize(
-    "item", [None, 7, "milk", [], [("a", 1)], object(), Todo(id="42", text="x")], ids=repr
-)
+@pytest.mark.parametrize("item", [None, 7, "milk", [], [("a", 1)], ..., Todo(id="42", text="x")], ids=repr)
 def test_what_is_no_mapping_is_refused_in_a_dict_stream(item):
     assert f"an item is a JSON object, not a {type(item).__name__}" in str(refusal(item))
 
 
 @pytest.mark.parametrize(
     "content",
-    [object(), {1, 2}, b"bytes", Decimal("1.5"), 2**64, "\ud83d", {7: "a key that is no string"}],
+    [..., {1, 2}, b"bytes", Decimal("1.5"), 2**64, "\ud83d", {7: "a key that is no string"}],
     ids=repr,
 )
 def test_what_json_does_not_have_is_refused_in_a_dict(content):

@@ -184,7 +184,7 @@ messages = st.fixed_dictionaries(
 )
 
 
-def outcome(message: str, *, is_extended: bool) -> Command | BadMessage:
+def outcome(message: str | bytes, *, is_extended: bool) -> Command | BadMessage:
     try:
         return parse(message, is_extended=is_extended)
     except BadMessage as refused:

@@ -107,7 +107,7 @@ def test_an_instance_that_was_made_without_checks_is_refused():
     assert refusal(Todo.model_construct(id="42"), Todo).fields == ("text",)
 
 
-@pytest.mark.parametrize("item", [None, 7, "milk", [], object(), Point(1)], ids=repr)
+@pytest.mark.parametrize("item", [None, 7, "milk", [], ..., Point(1)], ids=repr)
 def test_something_else_than_the_model_is_refused(item):
     refusal(item, Todo)
 

@@ -39,7 +39,7 @@ async def test_an_event_without_a_type_is_refused(event):
         await todo.send("inbox", event)
 
 
-@pytest.mark.parametrize("content", [object(), {1}, "\ud83d", 2**64], ids=repr)
+@pytest.mark.parametrize("content", [..., {1}, "\ud83d", 2**64], ids=repr)
 async def test_an_event_that_cannot_become_json_is_refused(content):
     with pytest.raises(EventRefused, match=r"^event 'typing' cannot become JSON"):
         await todo.send("inbox", {"type": "typing", "data": content})

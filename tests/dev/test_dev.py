@@ -1,10 +1,9 @@
-"""`streams dev` and `streams watch` as a developer uses them: processes, ports, files."""
+"""`streams dev` as a developer uses it: processes, ports, and files that are saved."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import socket
 from pathlib import Path
@@ -13,56 +12,8 @@ import httpx
 import pytest
 
 from tests.browser import SECONDS, Browser
-from tests.dev.commands import REPOSITORY, developing, free_port, processes, running
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A folder outside of this repository, with the todo app in it."""
-    shutil.copytree(
-        REPOSITORY / "functions", tmp_path / "functions", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    return tmp_path
-
-
-async def test_a_todo_posted_to_the_dev_server_is_printed_by_watch_with_its_update_and_delete(project: Path):
-    async with (
-        developing(project) as dev,
-        running("watch", "todo", "inbox", "--url", dev.socket_url, cwd=project) as watch,
-        httpx.AsyncClient(base_url=dev.url) as http,
-    ):
-        await watch.says("todo/inbox  0 items")
-
-        created = (await http.post("/todo", json={"description": "call mum"})).json()["new_value"]
-        await http.patch(f"/todo/{created['id']}", json={"done": True})
-        await http.delete(f"/todo/{created['id']}")
-
-        assert "call mum" in await watch.says("create")
-        assert '"completed_at":"2' in await watch.says("update")
-        assert f"inbox/{created['id']}" in await watch.says("delete")
-
-
-async def test_watch_prints_the_frames_byte_for_byte_when_asked_to(project: Path, opened):
-    async with (
-        developing(project) as dev,
-        running("watch", "todo", "inbox", "--json", "--url", dev.socket_url, cwd=project) as watch,
-        httpx.AsyncClient(base_url=dev.url) as http,
-    ):
-        await watch.says('"sync"')
-        tab = await Browser(dev.socket_url, opened).join("todo", "inbox")
-
-        await http.post("/todo", json={"description": "call mum"})
-
-        assert (await watch.says('"create"')).rstrip("\n").encode() == await tab.next_frame()
-
-
-async def test_watch_says_why_a_stream_cannot_be_watched(project: Path):
-    async with (
-        developing(project) as dev,
-        running("watch", "todos", "inbox", "--url", dev.socket_url, cwd=project) as watch,
-    ):
-        await watch.says("there is no stream 'todos'")
-        assert await watch.ends() == 1
+from tests.dev.commands import developing, free_port, processes, running
+from tests.dev.todo_app import project as project
 
 
 async def test_saving_a_step_restarts_the_functions_and_leaves_sockets_open(project: Path, opened):
@@ -175,15 +126,6 @@ async def test_a_port_in_use_is_named_with_a_way_out(project: Path):
             assert await command.ends() == 1
 
 
-async def test_a_store_in_use_is_named_with_a_way_out(project: Path):
-    async with (
-        developing(project),
-        running("dev", "functions", "--port", str(free_port()), cwd=project) as second,
-    ):
-        await second.says("uses the store")
-        assert await second.ends() == 1
-
-
 async def test_a_local_module_streams_is_named_with_a_way_out(project: Path):
     (project / "streams.py").write_text("")
     async with running("dev", "functions", "--port", str(free_port()), cwd=project) as command:
@@ -194,21 +136,6 @@ async def test_a_folder_that_does_not_exist_is_named(tmp_path: Path):
     async with running("dev", "nowhere", "--port", str(free_port()), cwd=tmp_path) as command:
         await command.says("there is no folder 'nowhere'")
         assert await command.ends() == 1
-
-
-async def test_other_sites_cannot_use_the_dev_server(project: Path):
-    async with developing(project) as dev, httpx.AsyncClient(base_url=dev.url) as http:
-        body = {"description": "not mine"}
-
-        rebound = await http.post("/todo", json=body, headers={"Host": "evil.example"})
-        foreign = await http.post("/todo", json=body, headers={"Origin": "https://evil.example"})
-        local = await http.options(
-            "/todo", headers={"Origin": "http://localhost:5173", "Access-Control-Request-Method": "POST"}
-        )
-
-        assert (rebound.status_code, foreign.status_code, local.status_code) == (403, 403, 200)
-        assert local.headers["access-control-allow-origin"] == "http://localhost:5173"
-        assert (await http.get("/todos")).json() == []
 
 
 async def test_a_step_that_ends_its_process_is_reported_and_the_next_save_brings_it_back(project: Path):
@@ -240,23 +167,6 @@ async def test_a_nats_server_that_ends_is_started_again_and_sockets_stay_open(pr
 
         assert answer.status_code == 200
         assert (await tab.next_event())["data"]["description"] == "call mum"
-
-
-async def test_a_large_body_and_a_streamed_answer_pass_through(project: Path):
-    (project / "functions/echo_step.py").write_text(
-        "from fastapi import Request\nfrom fastapi.responses import StreamingResponse\n"
-        "from streams import StepConfig, http\n"
-        'config = StepConfig("Echo", [http("POST", "/echo/{name:path}")])\n'
-        "async def handler(name: str, q: str, request: Request):\n"
-        "    body = await request.body()\n"
-        "    async def parts():\n        yield f'{name}?{q}:'.encode()\n        yield body\n"
-        "    return StreamingResponse(parts())\n"
-    )
-    body = os.urandom(3_000_000)
-    async with developing(project) as dev, httpx.AsyncClient(base_url=dev.url) as http:
-        answer = await http.post("/echo/a%2Fb%20c?q=%26x", content=body)
-
-    assert answer.content == b"a/b c?&x:" + body
 
 
 async def test_watch_waits_for_a_gateway_that_is_not_there_yet(project: Path):

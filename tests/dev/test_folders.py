@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from tests.browser import SECONDS, Browser
 from tests.dev.commands import STREAMS, Command, free_port, running
@@ -35,8 +36,13 @@ NOTE_STEP = """
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project with one app, in a folder whose name needs care. None of its folders is a package."""
-    project = tmp_path / "mein Projekt, 日本"
+    """A project with one app. None of its folders is a package."""
+    return with_notes(tmp_path)
+
+
+def with_notes(folder: Path) -> Path:
+    """A project in that folder, whose name needs care."""
+    project = folder / "mein Projekt, 日本"
     write(project, "functions/notes/note_stream.py", NOTE_STREAM)
     write(project, "functions/notes/note_step.py", NOTE_STEP)
     write(project, "functions/notes/web/index.html", "the page")
@@ -117,69 +123,72 @@ async def test_streams_steps_and_page_may_be_in_the_folder_itself(project: Path,
         assert (await tab.next_event())["type"] == "create"
 
 
-async def test_steps_import_their_siblings_relatively_and_by_their_full_names(project: Path):
-    for name, line in (
-        ("relative", "from .note_stream import note"),
-        ("absolute", "from functions.notes.note_stream import note"),
-        ("of_another_app", "from ..notes.note_stream import note"),
+SIBLING_STEP = """
+    from streams import Context, StepConfig, http
+    {line}
+
+    config = StepConfig("{name}", [http("GET", "/{name}")])
+
+    async def handler(context: Context):
+        return note is context.streams.note
+"""
+TITLED_STEP = """
+    from streams import StepConfig, http
+
+    config = StepConfig("Titled", [http("GET", "/titled/{name:path}")])
+
+    async def handler(name: str):
+        return name
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """Where three apps are served that have steps, pages and siblings."""
+    project = with_notes(tmp_path_factory.mktemp("folders"))
+    for app, name, line in (
+        ("notes", "relative", "from .note_stream import note"),
+        ("notes", "absolute", "from functions.notes.note_stream import note"),
+        ("other", "of_another_app", "from ..notes.note_stream import note"),
     ):
-        app = "other" if name == "of_another_app" else "notes"
-        write(
-            project,
-            f"functions/{app}/{name}_step.py",
-            f"""
-            from streams import Context, StepConfig, http
-            {line}
-
-            config = StepConfig("{name}", [http("GET", "/{name}")])
-
-            async def handler(context: Context):
-                return note is context.streams.note
-            """,
-        )
-
+        write(project, f"functions/{app}/{name}_step.py", SIBLING_STEP.format(name=name, line=line))
+    write(project, "functions/todos/web/index.html", "the second page")
+    write(project, "functions/todos/web/style.css", "the second style")
+    write(project, "functions/todos/secret.txt", "nobody's business")
+    write(project, "functions/notes/titled_step.py", TITLED_STEP)
+    write(project, "functions/titled/web/index.html", "a page beside it")
     async with developing(cwd=project) as dev:
-        answers = [(await dev.http.get(f"/{name}")).json() for name in ("relative", "absolute")]
-        answers.append((await dev.http.get("/of_another_app")).json())
+        yield str(dev.http.base_url)
+
+
+@pytest_asyncio.fixture
+async def http(url: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=SECONDS) as http:
+        yield http
+
+
+async def test_steps_import_their_siblings_relatively_and_by_their_full_names(http: httpx.AsyncClient):
+    answers = [(await http.get(f"/{name}")).json() for name in ("relative", "absolute", "of_another_app")]
 
     assert answers == [True, True, True]
 
 
-async def test_each_of_several_pages_has_an_address(project: Path):
-    write(project, "functions/todos/web/index.html", "the second page")
-    write(project, "functions/todos/web/style.css", "the second style")
-    (project / "functions/todos/secret.txt").write_text("nobody's business")
-
-    async with developing(cwd=project) as dev:
-        pages = [(await dev.http.get(path)).text for path in ("/", "/notes/", "/todos/", "/todos/style.css")]
-        refused = [
-            (await dev.http.get(path)).status_code
-            for path in ("/todos/%2e%2e/secret.txt", "/%2e%2e/todos/secret.txt", "/nobody/", "/style.css")
-        ]
-        posted = await dev.http.post("/todos/")
+async def test_each_of_several_pages_has_an_address(http: httpx.AsyncClient):
+    pages = [(await http.get(path)).text for path in ("/", "/notes/", "/todos/", "/todos/style.css")]
+    refused = [
+        (await http.get(path)).status_code
+        for path in ("/todos/%2e%2e/secret.txt", "/%2e%2e/todos/secret.txt", "/nobody/", "/style.css")
+    ]
+    posted = await http.post("/todos/")
 
     assert pages == ["the page", "the page", "the second page", "the second style"]
     assert [*refused, posted.status_code] == [404] * 5
 
 
-async def test_names_that_no_file_can_have_reach_the_step(project: Path):
-    write(
-        project,
-        "functions/notes/named_step.py",
-        """
-        from streams import StepConfig, http
-
-        config = StepConfig("Named", [http("GET", "/named/{name:path}")])
-
-        async def handler(name: str):
-            return name
-        """,
-    )
-    write(project, "functions/named/web/index.html", "a page beside it")
+async def test_names_that_no_file_can_have_reach_the_step(http: httpx.AsyncClient):
     names = ["x" * 256, "日" * 85, "a\0b", "/etc/passwd", "a//b"]
 
-    async with developing(cwd=project) as dev:
-        answers = [(await dev.http.get(f"/named/{quote(name, safe='')}")).json() for name in names]
+    answers = [(await http.get(f"/titled/{quote(name, safe='')}")).json() for name in names]
 
     assert answers == names
 

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 from websockets.exceptions import InvalidStatus
 
 from tests.browser import SECONDS, Browser
-from tests.dev.commands import REPOSITORY, Dev, developing, free_port, running
+from tests.dev.commands import Dev, developing, free_port, running
+from tests.dev.todo_app import copied_to
+from tests.dev.todo_app import project as project
 
 PREVIEW = "https://pr-17.preview.example.com"
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A folder outside of this repository, with the todo app in it."""
-    shutil.copytree(
-        REPOSITORY / "functions", tmp_path / "functions", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    return tmp_path
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def dev(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dev]:
+    """`streams dev` with an origin that it lets in, for the tests that save no file."""
+    project = copied_to(tmp_path_factory.mktemp("todos"))
+    async with developing(project, "--origin", "https://*.preview.example.com") as dev:
+        yield dev
 
 
 async def status_of(dev: Dev, request_line: str) -> int:
@@ -35,8 +38,10 @@ async def status_of(dev: Dev, request_line: str) -> int:
     return int(answer.split(b" ", 2)[1])
 
 
-async def test_items_of_every_name_are_served_beside_the_steps_and_seen_by_who_watches(project: Path, opened):
-    async with developing(project) as dev, httpx.AsyncClient(base_url=dev.url) as http:
+async def test_items_of_every_name_are_served_beside_the_steps_and_seen_by_who_watches(
+    dev: Dev, opened: AsyncExitStack
+):
+    async with httpx.AsyncClient(base_url=dev.url) as http:
         tab = await Browser(dev.socket_url, opened).join("todo", "a/b")
         item = {"id": "..", "description": "call mum", "created_at": "2026-01-01T00:00:00Z"}
 
@@ -51,9 +56,9 @@ async def test_items_of_every_name_are_served_beside_the_steps_and_seen_by_who_w
         assert (await http.get("/streams")).json()[0]["schema"]["title"] == "Todo"
 
 
-async def test_a_page_on_another_port_may_read_write_and_see_the_tag(project: Path):
+async def test_a_page_on_another_port_may_read_write_and_see_the_tag(dev: Dev):
     page = {"Origin": "http://localhost:5173"}
-    async with developing(project) as dev, httpx.AsyncClient(base_url=dev.url, headers=page) as http:
+    async with httpx.AsyncClient(base_url=dev.url, headers=page) as http:
         asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "if-match"}
         preflight = await http.options("/streams/todo/inbox/1", headers=asked)
         answer = await http.get("/streams/todo/inbox")
@@ -66,11 +71,8 @@ async def test_a_page_on_another_port_may_read_write_and_see_the_tag(project: Pa
         assert "Origin" in answer.headers["Vary"]
 
 
-async def test_a_page_of_a_named_origin_may_talk_to_it_and_of_no_other(project: Path, opened):
-    async with (
-        developing(project, "--origin", "https://*.preview.example.com") as dev,
-        httpx.AsyncClient(base_url=dev.url) as http,
-    ):
+async def test_a_page_of_a_named_origin_may_talk_to_it_and_of_no_other(dev: Dev, opened: AsyncExitStack):
+    async with httpx.AsyncClient(base_url=dev.url) as http:
         browser = Browser(dev.socket_url, opened)
         named = await http.get("/streams/todo/inbox", headers={"Origin": PREVIEW})
         other = await http.get("/streams/todo/inbox", headers={"Origin": "https://evil.example"})

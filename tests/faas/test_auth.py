@@ -5,95 +5,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import Request
-from pydantic import BaseModel
 from starlette.types import Message
 
-from streams import AuthRequest, Claims, Context, StepConfig, Stream, http
-from streams.access import StreamAuth
-from streams.auth.callers import Callers
-from streams.auth.keys import FixedKeys, secret_key
+from streams import AuthRequest, Claims, Context, http
 from streams.auth.revocations import STREAM, Revocation, revoke
-from streams.auth.rules import OwnRules
-from streams.auth.tokens import Verifier
 from streams.discovery import Application
 from streams.errors import NotLetIn, StoreUnavailable
 from streams.faas.asgi import functions_app
 from streams.memory import MemoryStore
-from streams.step import HttpTrigger, Step
-from streams.store import Store
-from tests.auth import issued
-from tests.auth.hostile_tokens import HOSTILE, Hostile
+from tests.auth.hostile_tokens import AT_EVERY_DOOR, Hostile
 from tests.browser import SECONDS
+from tests.faas.site import WHOAMI, Note, Site, note, serving, step
 from tests.failing import Failing
-from tests.tokens import VERIFIER, token
+from tests.tokens import token
 
 REFUSED = {"error": str(NotLetIn("TOKEN_REFUSED", "")), "code": "TOKEN_REFUSED"}
 REQUIRED = {"error": str(NotLetIn("TOKEN_REQUIRED", "")), "code": "TOKEN_REQUIRED"}
-
-
-class Note(BaseModel):
-    text: str
-
-
-note = Stream("note", Note)
-
-
-async def whoami(context: Context) -> Any:
-    """What a handler knows of who calls."""
-    return dict(context.auth) if isinstance(context.auth, Claims) else context.auth
-
-
-async def write(body: Note, context: Context) -> None:
-    await context.streams.note.set(context.auth["tenant"], "1", body)
-
-
-@dataclass(frozen=True)
-class Site:
-    """Steps that are served."""
-
-    http: httpx.AsyncClient
-
-    async def ask(self, path: str, token: str | bytes | None = None, **options: Any) -> httpx.Response:
-        sent = token.encode("utf-8", "surrogateescape") if isinstance(token, str) else token
-        headers = {} if sent is None else {b"Authorization": b"Bearer " + sent}
-        return await self.http.post(path, headers=headers, **options)
-
-
-def step(handler: Callable[..., Any], *triggers: HttpTrigger) -> Step:
-    return Step(StepConfig(handler.__name__, triggers), handler, Path("a_step.py"))
-
-
-WHOAMI = step(
-    whoami,
-    http("POST", "/optional"),
-    http("POST", "/required", auth="required"),
-    http("POST", "/none", auth="none"),
-)
-
-
-@asynccontextmanager
-async def serving(
-    *steps: Step,
-    store: Store | None = None,
-    authenticate: Any = None,
-    verifier: Verifier = VERIFIER,
-) -> AsyncIterator[Site]:
-    auth = None if authenticate is None else StreamAuth(authenticate, None, Path("stream_auth.py"))
-    kept = store or MemoryStore([STREAM, "note"])
-    async with OwnRules.running([note], auth) as rules:
-        application = Application(Path(), (note,), steps or (WHOAMI,), auth)
-        app = functions_app(application, kept, callers=Callers(verifier, rules, kept, MemoryStore()))
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-            yield Site(client)
 
 
 @pytest.fixture
@@ -158,13 +92,9 @@ async def test_whoever_the_application_does_not_know_is_nobody():
     assert (known.status_code, known.json()) == (401, REFUSED)
 
 
-# Spaces around a token are HTTP's own, and no part of it.
-@pytest.mark.parametrize(
-    "hostile", [each for each in HOSTILE if each.token == each.token.strip(" ")], ids=str
-)
+@pytest.mark.parametrize("hostile", AT_EVERY_DOOR, ids=str)
 async def test_a_bad_token_is_refused_without_a_word_on_why(hostile: Hostile, logged: Callable[[], str]):
-    verifier = Verifier(FixedKeys([secret_key(issued.SECRET)]), issued.RULES)
-    async with serving(verifier=verifier, store=Failing()) as site:
+    async with serving(store=Failing()) as site:
         answers = [await site.ask(path, hostile.token) for path in ("/optional", "/required")]
 
     for answer in answers:
@@ -175,7 +105,11 @@ async def test_a_bad_token_is_refused_without_a_word_on_why(hostile: Hostile, lo
 
 
 @pytest.mark.parametrize("path", ["/optional", "/required"])
-@pytest.mark.parametrize("authorization", ["Bearer", "Bearer ", f"Bearer {token()}, Bearer {token()}"])
+@pytest.mark.parametrize(
+    "authorization",
+    ["Bearer", "Bearer ", f"Bearer {token()}, Bearer {token()}"],
+    ids=["bearer", "bearer and a space", "two at once"],
+)
 async def test_who_means_to_be_somebody_is_not_taken_for_nobody(path: str, authorization: str):
     async with serving(store=Failing()) as site:
         answer = await site.http.post(path, headers={"Authorization": authorization})
@@ -262,6 +196,10 @@ async def test_the_application_is_asked_once_for_each_request():
         assert (await site.ask("/twice")).json() == [{"n": 2}, {"n": 2}]
 
     assert len(asked) == 2
+
+
+async def write(body: Note, context: Context) -> None:
+    await context.streams.note.set(context.auth["tenant"], "1", body)
 
 
 async def test_each_of_two_tenants_writes_where_its_token_says():

@@ -10,9 +10,9 @@ import pytest
 from streams.auth.keys import FixedKeys, secret_key
 from streams.auth.tokens import TokenRules, Verifier
 from streams.gateway import guest
+from tests.auth.issued import AUDIENCE, ISSUER, SECRET
 from tests.gateway.house import SHORT, House, is_in, of, proven, proves, taken_away
 from tests.gateway.house import house as house
-from tests.tokens import AUDIENCE, ISSUER, SECRET
 
 # A token ends.
 

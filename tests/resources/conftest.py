@@ -18,6 +18,7 @@ from streams.auth.callers import Doorkeeper, NobodyKnown
 from streams.auth.operator import Operator
 from streams.gateway.server import serving
 from streams.resources.app import resources_app
+from tests.browser import SECONDS
 from tests.conftest import Backend
 
 HOST = "127.0.0.1"
@@ -78,7 +79,10 @@ async def serving_resources(backend: Backend) -> AsyncIterator[Api]:
     app = resources_app([todo], backend.store, backend.feed, operator=None, doorkeeper=NobodyKnown([todo]))
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
     base_url = f"http://{HOST}:{sock.getsockname()[1]}"
-    async with serving(config, [sock]), httpx.AsyncClient(base_url=base_url, trust_env=False) as client:
+    async with (
+        serving(config, [sock]),
+        httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=2 * SECONDS) as client,
+    ):
         yield Api(client)
 
 

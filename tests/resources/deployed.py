@@ -15,7 +15,6 @@ from streams.auth.callers import Callers
 from streams.auth.operator import Operator
 from streams.auth.revocations import STREAM
 from streams.auth.rules import OwnRules
-from streams.auth.tokens import Verifier
 from streams.memory import MemoryStore
 from streams.store import Store
 from tests.conftest import Backend
@@ -63,11 +62,10 @@ async def served(
     operator: Operator | None = None,
     revoked: Store | None = None,
     authenticate: Any = None,
-    verifier: Verifier = VERIFIER,
 ) -> AsyncIterator[Api]:
     auth = None if authenticate is None else StreamAuth(authenticate, None, Path("stream_auth.py"))
     async with OwnRules.running([todo, private], auth) as rules:
-        callers = Callers(verifier, rules, revoked or MemoryStore([STREAM]), backend.feed)
+        callers = Callers(VERIFIER, rules, revoked or MemoryStore([STREAM]), backend.feed)
         async with asked_in_process(backend, operator, callers, [todo, private]) as api:
             yield api
 

@@ -13,7 +13,6 @@ from playwright.async_api import expect
 
 from functions.todo.todo_stream import Todo
 from streams import Stream
-from streams.access import Claims, Subscription
 from streams.auth.revocations import Revocation, revoke
 from streams.dev.nats_server import NatsServer
 from streams.errors import NotLetIn
@@ -25,7 +24,7 @@ from tests.clients.front import front_of
 from tests.clients.react.pages import Generation, Window, Windows
 from tests.clients.react.todo_app import TodoApp, line_down
 from tests.gateway.waiting import until
-from tests.guarded import guarded_gateway, provisioned
+from tests.guarded import guarded_gateway, own_group_only, provisioned
 from tests.tokens import token
 
 # One Chromium for all: it takes longer to start than any test takes to run.
@@ -33,11 +32,6 @@ pytestmark = [pytest.mark.chromium, pytest.mark.node, pytest.mark.asyncio(loop_s
 
 MINUTE = 60.0
 REFUSED = "STREAM_ACCESS_DENIED"
-
-
-def own_group_only(subscription: Subscription, claims: Claims | None) -> bool:
-    return claims is not None and subscription.group == claims.sub
-
 
 todo = Stream("todo", Todo, can_access=own_group_only)
 

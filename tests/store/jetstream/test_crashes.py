@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from streams import OutcomeUnknown, StoreUnavailable, Stream, bound_to, ops
+from streams import Contention, OutcomeUnknown, StoreUnavailable, Stream, bound_to, ops
 from streams.dev.nats_server import NatsServer
 from streams.jetstream.bucket import provision
 from streams.jetstream.connection import connected_to
@@ -15,7 +15,7 @@ from streams.jetstream.kv_store import KvStore
 from streams.keys import Namespace
 from tests.gateway.waiting import until
 
-KILLS = 20
+KILLS = 10
 BETWEEN_KILLS = 150
 """Updates that are acknowledged before the next kill."""
 
@@ -43,7 +43,8 @@ async def keep_counting(store: KvStore, name: str, item: str, tally: Tally, done
                 result = await counter.update("g", item, [ops.increment("n"), ops.set(["marks", mark], True)])
         except OutcomeUnknown:
             tally.unknown.add(mark)
-        except StoreUnavailable:
+        # A busy machine lets one process win every race for an item: that is said, and nothing is written.
+        except (StoreUnavailable, Contention):
             tally.nothing_written.add(mark)
         else:
             tally.acknowledged.add(mark)

@@ -42,7 +42,7 @@ async def counted(
     return [json.loads(out) for out, _ in outputs]
 
 
-@pytest.mark.parametrize(("processes", "callers", "times"), [(8, 8, 20), (16, 1, 20)])
+@pytest.mark.parametrize(("processes", "callers", "times"), [(4, 8, 20), (8, 1, 20)])
 async def test_increments_from_several_processes_count_once_each(
     jetstream: Backend, nats: NatsServer, namespace: Namespace, processes: int, callers: int, times: int
 ):
