@@ -1,9 +1,10 @@
 """A container engine of our own, for as long as a command runs: `python -m tests.docker.engine COMMAND...`.
 
 Needs root and `dockerd` (Debian's docker.io), and no registry: the image of
-NATS is made of the nats-server that is installed beside this Python. The
-engine's files, containers and volumes are in a temporary folder, and go with
-it. Exit code: the command's, or 75 where no engine can be started.
+NATS is made of the nats-server that is installed beside this Python, and tests
+that build images make what these are built on (base_images.py). The engine's
+files, containers and volumes are in a temporary folder, and go with it. Exit
+code: the command's, or 75 where no engine can be started.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ def main(command: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with engine() as host:
-            return subprocess.run(command, env={**os.environ, "DOCKER_HOST": host}).returncode
+            environment = {**os.environ, "DOCKER_HOST": host, "STREAMS_TEST_BASE_IMAGES": "local"}
+            return subprocess.run(command, env=environment).returncode
     except NoEngine as error:
         print(f"no container engine: {error}", file=sys.stderr)
         return NO_ENGINE
