@@ -19,7 +19,7 @@ StreamsError
 ├── BucketNotUsable        a bucket is missing its layout, or has a newer one
 ├── DefinitionRefused      a stream or step is declared wrongly
 ├── DiscoveryFailed        files that could not be loaded, all of them
-├── DevFailed              `streams dev` cannot start, and what to do about it
+├── DevFailed              `streams dev` or `streams serve` cannot start, and what to do about it
 ├── BuildFailed            `streams build` cannot make a package, and what to do about it
 ├── NotLetIn               a caller may not, or nobody can say who it is
 ├── StepTimedOut           a step took longer than its time-out
@@ -195,7 +195,7 @@ class DiscoveryFailed(StreamsError):
 
 
 class DevFailed(StreamsError):
-    """`streams dev` cannot start. The sentence says what to do."""
+    """`streams dev` or `streams serve` cannot start. The sentence says what to do."""
 
 
 class BuildFailed(StreamsError):

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 from uuid import uuid4
 
-REGION, ACCOUNT = "us-east-1", "123456789012"
+from local.aws_lambda.account import ACCOUNT, REGION
 
 TEXT_TYPES = ("application/json", "application/javascript", "application/xml")
 """Besides `text/*`. Forms are not among them."""

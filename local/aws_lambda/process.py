@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-REGION, ACCOUNT = "us-east-1", "123456789012"
+from local.aws_lambda.account import ACCOUNT, REGION
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from local.aws_lambda.process import ACCOUNT, REGION
+from local.aws_lambda.account import ACCOUNT, REGION
 
 
 class StoredSecrets:

@@ -6,16 +6,13 @@ import ipaddress
 from collections.abc import Awaitable, Callable, Iterable
 
 import uvicorn
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from streams.auth.origins import Origins
 from streams.cli.running import CommandRefused
 from streams.faas.asgi import HEALTHZ, READYZ
 from streams.gateway.guard import GuardedHttp
-from streams.resources.app import EXPOSED_HEADERS
 
 KEEP_ALIVE_SECONDS = 75
 """How long a connection without a request is kept. Load balancers keep theirs for 60 seconds; whoever
@@ -36,17 +33,6 @@ def http_config(app: ASGIApp, *, drain_seconds: int) -> uvicorn.Config:
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=drain_seconds,
-    )
-
-
-def across(app: ASGIApp, origins: Origins) -> ASGIApp:
-    """The app for pages of these origins too (CORS)."""
-    return CORSMiddleware(
-        app,
-        allow_origin_regex=origins.pattern,
-        allow_methods=["*"],
-        allow_headers=["*"],
-        expose_headers=EXPOSED_HEADERS,
     )
 
 
@@ -83,9 +69,15 @@ def checked_proxies(given: Iterable[str]) -> tuple[str, ...]:
     """Addresses and networks of proxies, as they were given.
 
     Raises:
-        CommandRefused: One of them is neither of these, nor `*`.
+        CommandRefused: One of them is neither of these, nor a `*` that stands alone.
     """
     proxies = tuple(given)
+    # Beside others, uvicorn takes it for a name that no peer ever has.
+    if "*" in proxies and len(proxies) > 1:
+        raise CommandRefused(
+            "--trust-proxy * is whoever connects, and is given alone; leave it out to trust only the "
+            "proxies that are named, or leave those out"
+        )
     for each in proxies:
         try:
             if each != "*":

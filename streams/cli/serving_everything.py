@@ -28,7 +28,7 @@ from streams.auth.rules import OwnRules, Rules
 from streams.auth.tokens import Verifier
 from streams.cli.listening import log_to_standard_error
 from streams.cli.printing import counted, print_note
-from streams.cli.serving import across, behind, healthy
+from streams.cli.serving import behind, healthy
 from streams.dev.nats_kept import kept_running
 from streams.dev.nats_server import USER, Limits, embedded
 from streams.dev.pages import Pages
@@ -45,6 +45,7 @@ from streams.jetstream.liveness import is_answering
 from streams.jetstream.provisioning import provision_application
 from streams.keys import Namespace
 from streams.resources.app import beside, resources_app
+from streams.resources.cors import across
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from streams.auth.origins import Origins
 from streams.auth.rules import OwnRules
 from streams.cli.listening import log_to_standard_error
 from streams.cli.printing import counted, print_note
-from streams.cli.serving import across, http_config
+from streams.cli.serving import http_config
 from streams.discovery import Application
 from streams.gateway.server import serving, stop_requested
 from streams.jetstream.connection import Connection
@@ -20,6 +20,7 @@ from streams.jetstream.feed import JetStreamFeed
 from streams.jetstream.kv_store import KvStore
 from streams.keys import Namespace
 from streams.resources.app import resources_app
+from streams.resources.cors import across
 
 DRAIN_SECONDS = 5
 """How long requests under way may take when it ends."""

@@ -15,7 +15,7 @@ from streams.auth.rules import OwnRules
 from streams.auth.tokens import Verifier
 from streams.cli.listening import log_to_standard_error
 from streams.cli.printing import counted, print_note
-from streams.cli.serving import across, behind, healthy, http_config
+from streams.cli.serving import behind, healthy, http_config
 from streams.discovery import Application
 from streams.errors import BucketNotUsable, StoreUnavailable, UnknownStream
 from streams.faas.hosting import connected_app
@@ -24,6 +24,7 @@ from streams.jetstream.connection import Connection
 from streams.jetstream.feed import JetStreamFeed
 from streams.jetstream.liveness import is_answering
 from streams.keys import REVOKED_STREAM, Namespace
+from streams.resources.cors import across
 
 log = logging.getLogger(__name__)
 

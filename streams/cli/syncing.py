@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -15,6 +14,7 @@ from streams.cli.printing import counted, print_line
 from streams.cli.provisioning import FUNCTIONS, PANEL, Folder
 from streams.cli.running import CommandRefused
 from streams.deploy.functions_list import Mode, differences, functions_list, mode_of
+from streams.deploy.whole_files import write_text
 from streams.errors import DefinitionRefused
 
 app = typer.Typer()
@@ -107,11 +107,7 @@ def _read(out: Path) -> str | None:
 def _write(out: Path, text: str) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        # Put in its place by one rename: nobody reads half of it.
-        with TemporaryDirectory(prefix=".streams-sync-", dir=out.parent) as place:
-            file = Path(place, out.name)
-            file.write_text(text, encoding="utf-8")
-            file.replace(out)
+        write_text(text, out)
     except OSError as error:
         raise CommandRefused(
             f"{out} cannot be written: {error.strerror}; name another file with --out"

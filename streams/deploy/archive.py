@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 
 from streams.deploy.machine_code import is_library
+from streams.deploy.whole_files import written_whole
 
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """The oldest time that a zip can say."""
@@ -22,36 +21,12 @@ def write_archive(tree: Path, out: Path) -> None:
     """Pack all files below `tree`. Until that is done, what was at `out` stays."""
     files = sorted(path for path in tree.rglob("*") if path.is_file())
     names = {path.relative_to(tree).as_posix(): path for path in files}
-    handle, beside = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
-    try:
-        with (
-            os.fdopen(handle, "wb") as file,
-            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive,
-        ):
-            for name in sorted(names):
-                archive.writestr(_entry(name), names[name].read_bytes(), compresslevel=_LEVEL)
-        _publish(beside, out)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
-
-
-def write_text(text: str, out: Path) -> None:
-    """Write a whole file or nothing of it."""
-    handle, beside = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        _publish(beside, out)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
-
-
-def _publish(beside: str, out: Path) -> None:
-    # A temporary file is for its owner alone.
-    Path(beside).chmod(0o644)
-    Path(beside).replace(out)
+    with (
+        written_whole(out) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive,
+    ):
+        for name in sorted(names):
+            archive.writestr(_entry(name), names[name].read_bytes(), compresslevel=_LEVEL)
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

@@ -7,10 +7,11 @@ import json
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from streams.deploy.archive import write_archive, write_text
+from streams.deploy.archive import write_archive
 from streams.deploy.bytecode import compile_modules
 from streams.deploy.contents import ship_application, ship_library
 from streams.deploy.dependencies import dependencies
@@ -18,6 +19,7 @@ from streams.deploy.interpreters import interpreter_for
 from streams.deploy.requirements import requirements_of
 from streams.deploy.targets import MAX_UNZIPPED_BYTES, Target
 from streams.deploy.trial import try_out
+from streams.deploy.whole_files import write_text
 from streams.discovery import Application
 from streams.errors import BuildFailed
 from streams.faas.asgi import functions_app
@@ -78,10 +80,7 @@ def build(
     interpreter = interpreter_for(target, python)
     required = requirements_of(application.folder, requirements)
     out = out.absolute()
-    if not out.parent.exists():
-        out.parent.mkdir(parents=True)
-        # Nobody's source, and large.
-        (out.parent / ".gitignore").write_text("*\n")
+    _make_folder(out.parent)
     found = dependencies(required, target, interpreter, cache or out.parent / "cache")
     with tempfile.TemporaryDirectory(prefix=".package-", dir=out.parent) as work:
         tree = Path(work, "tree")
@@ -111,6 +110,14 @@ def build(
     write_text(_document(package), out.with_suffix(".json"))
     unpinned = sorted(set(found.packages) - set(required.pins) - {"realtime-streams"})
     return Built(package, unpinned, found.left_out, tried)
+
+
+def _make_folder(folder: Path) -> None:
+    # Not asked for before: another build may make it at the same time.
+    with suppress(FileExistsError):
+        folder.mkdir(parents=True)
+        # Nobody's source, and large.
+        (folder / ".gitignore").write_text("*\n")
 
 
 def _link(source: str, to: str) -> None:

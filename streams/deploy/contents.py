@@ -30,6 +30,16 @@ class Shipped:
     inside another one."""
 
 
+def shipped_folder(application: Application) -> str:
+    """Where the application's folder is in its package, as a path from the package's root.
+
+    If it is a package inside others, the path begins with the outermost one:
+    the names of its modules do, too.
+    """
+    folder = application.folder
+    return folder.relative_to(_outermost(folder).parent).as_posix()
+
+
 def ship_library(tree: Path) -> None:
     """Copy the parts of this library that functions need.
 
@@ -64,7 +74,7 @@ def ship_application(application: Application, tree: Path) -> Shipped:
         )
     for path in _files(top):
         _copy(path, tree / top.name / path.relative_to(top))
-    shipped = Shipped(top.name, application.folder.relative_to(top.parent).as_posix())
+    shipped = Shipped(top.name, shipped_folder(application))
     for path in _imported_from(top):
         if not (tree / path.relative_to(top.parent)).is_file():
             raise BuildFailed(

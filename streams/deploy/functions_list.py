@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
+from streams.deploy.contents import shipped_folder
 from streams.deploy.routes import MAX_ROUTES, Route, ambiguous, problem_of, routes_of
 from streams.discovery import Application
 from streams.errors import DefinitionRefused, DiscoveryFailed, Problem
@@ -21,8 +22,8 @@ MEMORY_MB = 512
 """Of a step that does not say. CPU comes with memory, and less makes a start longer than it saves."""
 MAX_SECONDS = 29
 """API Gateway gives up after 30; a function that gives up first can still say so."""
-GUARD_SECONDS = 1
-"""What a function has beyond the time of its step, to answer that it is over."""
+GUARD_SECONDS = 2
+"""What a function has beyond the time of its step: to find a dead line, and to answer that the time is over."""
 MAX_NAME = 40
 """Of a function, without what osls puts before it: `service-stage-`. Lambda takes 64 characters of both."""
 MAX_RESOURCES = 500
@@ -119,7 +120,7 @@ def _each(
 def _function(
     application: Application, steps: Iterable[Step], routes: Iterable[Route], problems: list[Problem]
 ) -> dict[str, Any]:
-    folder = application.folder.name
+    folder = shipped_folder(application)
     if "${" in folder:
         raise DefinitionRefused(f"the folder {folder!r} has '${{' in its name, which osls would replace")
     limits = [(step.config.memory_mb or MEMORY_MB, _seconds(step, problems)) for step in steps]

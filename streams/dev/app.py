@@ -16,7 +16,6 @@ import httpx
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -25,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from streams.auth.origins import Origins, is_loopback_host
 from streams.dev.functions import Functions, FunctionsBroken
 from streams.dev.pages import Pages
-from streams.resources.app import EXPOSED_HEADERS
+from streams.resources.cors import across
 from streams.resources.names import is_resource
 from streams.step import METHODS
 
@@ -51,13 +50,7 @@ def dev_app(functions: Functions, folder: Path, origins: Origins) -> ASGIApp:
         routes=[Route("/{path:path}", _Answers(functions, folder), methods=list(METHODS))],
         middleware=[
             Middleware(_LoopbackOnly, origins=origins),
-            Middleware(
-                CORSMiddleware,
-                allow_origin_regex=origins.pattern,
-                allow_methods=["*"],
-                allow_headers=["*"],
-                expose_headers=EXPOSED_HEADERS,
-            ),
+            Middleware(across, origins=origins),
         ],
     )
 

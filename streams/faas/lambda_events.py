@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,11 @@ MAX_ALB_ANSWER_BYTES = 1_000_000
 """What a load balancer takes."""
 
 _NOT_READABLE = Answer(400, "BAD_REQUEST", "the request cannot be read; check its headers and its body")
+
+_FAULT = Answer(500, INTERNAL_ERROR, "Internal Server Error")
+
+_ESCAPES = sys.version_info < (3, 12)
+"""Whether Lambda's runtime writes what is not ASCII as `\\u....`: it counts as sent."""
 
 _CONFIG = LambdaConfig(
     api_gateway_base_path="/",
@@ -53,11 +59,15 @@ class Call:
         self._handler: LambdaHandler = form(request, context, _CONFIG)
         self._is_alb = form is ALB
         self._wants_lists = self._is_alb and "multiValueHeaders" in request
+        self._path = _decoded_path(request) if form is HTTPGateway else None
 
     async def run(self, app: ASGIApp) -> dict[str, Any]:
         """Let an app answer. What it raises is logged, and answered with 500."""
         try:
             scope, body = dict(self._handler.scope), self._handler.body
+            if self._path is not None:
+                # An HTTP API has decoded it, and Mangum would decode it again.
+                scope["path"] = self._path
             if self._is_alb:
                 # The load balancer adds who talks to it at the end; what stands before may be made up.
                 scope["client"] = (scope["client"][0].rpartition(",")[2].strip(), 0)
@@ -69,8 +79,8 @@ class Call:
             await app(scope, answering.receive, answering.send)
         except Exception:
             log.exception("the request failed path=%s", scope["path"])
-        if answering.status is None:
-            return self.refusal(Answer(500, INTERNAL_ERROR, "Internal Server Error"))
+        if answering.status is None or not answering.is_whole:
+            return self.refusal(_FAULT)
         return self._fitting(answering.status, answering.headers, b"".join(answering.parts))
 
     def refusal(self, answer: Answer) -> dict[str, Any]:
@@ -90,10 +100,10 @@ class Call:
         except UnicodeDecodeError:
             # HTTP has Latin-1 there; Lambda's answer is JSON.
             log.error("a header of the answer is no UTF-8, so it cannot be sent from here")
-            return self.refusal(Answer(500, INTERNAL_ERROR, "Internal Server Error"))
+            return self.refusal(_FAULT)
         limit = MAX_ALB_ANSWER_BYTES if self._is_alb else MAX_ANSWER_BYTES
         # A character becomes six bytes at most, so that small answers need not be looked at.
-        if 6 * len(body) > limit and (size := len(json.dumps(answer))) > limit:
+        if 6 * len(body) > limit and (size := _sent_bytes(answer)) > limit:
             sentence = (
                 f"the answer has {size} bytes, and {limit} can be sent from here; "
                 "ask for less at a time, for example with last= and before="
@@ -103,6 +113,10 @@ class Call:
         return answer
 
 
+def _sent_bytes(answer: dict[str, Any]) -> int:
+    return len(json.dumps(answer, ensure_ascii=_ESCAPES).encode("utf-8", "surrogatepass"))
+
+
 class _Answering:
     """The two ends of one ASGI call: a body that is there, and an answer that is collected."""
 
@@ -110,6 +124,8 @@ class _Answering:
         self.status: int | None = None
         self.headers: list[list[bytes]] = []
         self.parts: list[bytes] = []
+        self.is_whole = False
+        """Whether the last part has come. Here, half an answer looks like one."""
         self._body: bytes | None = body
 
     async def receive(self) -> Message:
@@ -127,6 +143,7 @@ class _Answering:
             )
         elif message["type"] == "http.response.body":
             self.parts.append(message.get("body", b""))
+            self.is_whole = not message.get("more_body", False)
 
 
 def _form_of(event: object) -> tuple[type[LambdaHandler], Any]:
@@ -151,6 +168,12 @@ def _without_stage(event: Mapping[str, Any], around: Mapping[str, Any]) -> Mappi
         return event
     http = {**around["http"], "path": path[len(prefix) :] or "/"}
     return {**event, "requestContext": {**around, "http": http}}
+
+
+def _decoded_path(event: Mapping[str, Any]) -> str | None:
+    """The path, where it came decoded: from an HTTP API, not from a function URL of the same form."""
+    around = event["requestContext"]
+    return None if ".lambda-url." in str(around.get("domainName")) else around["http"].get("path") or "/"
 
 
 def _not_taken(what: str, instead: str) -> EventNotTaken:

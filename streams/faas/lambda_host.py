@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from starlette.types import ASGIApp
 
-from streams.answers import Answer, answer_to
+from streams.answers import INTERNAL_ERROR, Answer, answer_to
 from streams.auth.configuration import verifier
 from streams.auth.rules import OwnRules
 from streams.discovery import Application
@@ -40,6 +40,7 @@ MARGIN_SECONDS = 0.5
 START_SECONDS = 4.0
 """How long a start waits for NATS. Lambda gives all of it ten; the next request tries again."""
 
+_FAULT = Answer(500, INTERNAL_ERROR, "Internal Server Error")
 _TIMEOUT = Answer(
     504, "FUNCTION_TIMEOUT", "the function's time is over; what the step wrote until then is written"
 )
@@ -77,13 +78,17 @@ class LambdaHost:
         """
         call = Call(event, context)
         seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
-        work = self._on_loop(self._answered(call))
+        work = self._on_loop(self._answered(call, seconds))
         # Not `result(seconds)`: what is raised inside may be a TimeoutError, too.
         if not concurrent.futures.wait([work], timeout=max(0.0, seconds)).done:
             work.cancel()
             log.error("no answer after %.1f s; told the caller so", seconds)
             return call.refusal(_TIMEOUT)
-        return work.result()
+        try:
+            return work.result()
+        except concurrent.futures.CancelledError:
+            log.error("the step ended as if somebody had cancelled it")
+            return call.refusal(_FAULT)
 
     def start(self) -> None:
         """Connect to NATS. Where it is away, the next request will try again.
@@ -93,7 +98,7 @@ class LambdaHost:
         # After a restore, two environments would draw the same numbers.
         random.seed()
         try:
-            self._on_loop(self._app()).result(START_SECONDS + 1)
+            self._on_loop(self._app(START_SECONDS)).result(START_SECONDS + 1)
         except ServerNotUsable:
             raise
         except (StoreUnavailable, TimeoutError) as error:
@@ -103,19 +108,20 @@ class LambdaHost:
         """End what must not be in a snapshot: the line to NATS, and who this process is among its writers."""
         self._on_loop(self._end()).result(START_SECONDS)
 
-    async def _answered(self, call: Call) -> dict[str, Any]:
+    async def _answered(self, call: Call, seconds: float) -> dict[str, Any]:
         try:
-            app = await self._app()
+            # Of a short time, some must be left to say that NATS is away.
+            app = await self._app(min(START_SECONDS, seconds / 2))
         except StoreUnavailable as error:
             log.error("%s", error)
             return call.refusal(answer_to(error))
         return await call.run(app)
 
-    async def _app(self) -> ASGIApp:
+    async def _app(self, seconds: float) -> ASGIApp:
         if self._session is None or self._session.has_ended:
             self._session = _Session(self._routes, self._application, self._settings)
         try:
-            async with asyncio.timeout(START_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await asyncio.shield(self._session.app)
         except TimeoutError:
             raise StoreUnavailable("NATS does not answer") from None

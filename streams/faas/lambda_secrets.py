@@ -16,7 +16,8 @@ from streams.errors import DefinitionRefused
 SUFFIX = "_FROM"
 
 SECONDS = 2.0
-"""How long one attempt may take, of two. In a VPC without a way to AWS, the default would be a minute."""
+"""How long connecting may take, and then the answer; tried twice. In a VPC without a way to AWS, the default
+would be a minute."""
 
 _FILES = (
     "STREAMS_NATS_CREDS",
@@ -37,14 +38,14 @@ def with_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     Raises:
         DefinitionRefused: One cannot be had, is there twice, or is none that can be named.
     """
-    found = dict(environ)
+    found, fetched = dict(environ), dict[tuple[str, str], str]()
     for variable in (*_FILES, *_VALUES):
         reference = found.pop(variable + SUFFIX, "")
         if not reference:
             continue
         if found.get(variable):
             raise DefinitionRefused(f"{variable} and {variable}{SUFFIX} are both set; keep one of them")
-        secret = _fetched(variable + SUFFIX, reference)
+        secret = _secret(variable + SUFFIX, reference, fetched)
         found[variable] = _in_memory(variable, secret) if variable in _FILES else secret
     for variable in found:
         if variable.startswith("STREAMS_") and variable.endswith(SUFFIX) and found[variable]:
@@ -55,44 +56,49 @@ def with_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _fetched(variable: str, reference: str) -> str:
+def _secret(variable: str, reference: str, fetched: dict[tuple[str, str], str]) -> str:
+    """What a reference names. Of a secret with several values, all are of one version: it is fetched once."""
+    service, _, name = reference.partition(":")
+    name, _, key = name.partition("#")
+    if service not in _STORES or not name:
+        raise DefinitionRefused(
+            f"{variable}={reference!r} names no secret; expected secretsmanager:NAME or ssm:NAME"
+        )
+    if (service, name) not in fetched:
+        fetched[service, name] = _fetched(f"{variable}={reference}", service, name)
+    secret = fetched[service, name]
+    return _value(f"{variable}={reference}", secret, key) if key else secret
+
+
+def _fetched(reference: str, service: str, name: str) -> str:
     # Part of Lambda's runtime, not of the zip. botocore alone loads faster than boto3.
     import botocore.exceptions
     import botocore.session
     from botocore.config import Config
 
-    service, colon, name = reference.partition(":")
-    name, _, key = name.partition("#")
-    read = _STORES.get(service)
-    if read is None or not colon or not name:
-        raise DefinitionRefused(
-            f"{variable}={reference!r} names no secret; expected secretsmanager:NAME or ssm:NAME"
-        )
     config = Config(connect_timeout=SECONDS, read_timeout=SECONDS, retries={"total_max_attempts": 2})
     try:
-        secret = read(botocore.session.get_session().create_client(service, config=config), name)
+        return _STORES[service](botocore.session.get_session().create_client(service, config=config), name)
     except botocore.exceptions.ClientError as error:
         code = error.response.get("Error", {}).get("Code", "an error")
         raise DefinitionRefused(
-            f"{variable}={reference}: {service} says {code}; check the name, and that the function's role "
-            "may read it"
+            f"{reference}: {service} says {code}; check the name, and that the function's role may read it"
         ) from error
     except botocore.exceptions.BotoCoreError as error:
         raise DefinitionRefused(
-            f"{variable}={reference}: {service} cannot be reached ({type(error).__name__}); in a VPC, give "
+            f"{reference}: {service} cannot be reached ({type(error).__name__}); in a VPC, give "
             "it an endpoint of that service, or a NAT gateway"
         ) from error
-    return _value(variable, reference, secret, key) if key else secret
 
 
-def _value(variable: str, reference: str, secret: str, key: str) -> str:
+def _value(reference: str, secret: str, key: str) -> str:
     try:
         value = json.loads(secret)[key]
     except (ValueError, LookupError, TypeError):
         value = None
     if not isinstance(value, str):
         # Without the cause: it may show what was read.
-        raise DefinitionRefused(f"{variable}={reference}: the secret is no JSON object with a text {key!r}")
+        raise DefinitionRefused(f"{reference}: the secret is no JSON object with a text {key!r}")
     return value
 
 

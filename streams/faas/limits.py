@@ -13,6 +13,9 @@ from streams.step import StepConfig
 
 log = logging.getLogger(__name__)
 
+CLEAN_UP_SECONDS = 0.2
+"""How long a step that was cancelled may take to end."""
+
 
 def limited(app: ASGIApp, config: StepConfig) -> ASGIApp:
     """The app of one route, given up when its step's time is over and no answer has begun.
@@ -34,6 +37,9 @@ def limited(app: ASGIApp, config: StepConfig) -> ASGIApp:
             await asyncio.wait({work, answer.begun}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if not work.done() and not answer.begun.done():
                 answer.is_dropped = True
+                work.cancel()
+                # What it does at its end is part of the request: afterwards this process may be frozen.
+                await asyncio.wait({work}, timeout=CLEAN_UP_SECONDS)
                 raise StepTimedOut(config.name, seconds)
             await work
         finally:

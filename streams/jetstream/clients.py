@@ -72,20 +72,6 @@ def as_callback(handler: Handler) -> Callable[[Msg], Awaitable[None]]:
     return callback
 
 
-async def barrier(client: Client, seconds: float, pong: asyncio.Future[Any] | None = None) -> None:
-    """Wait until the server has everything published before.
-
-    `Client.flush` proves nothing: its PING overtakes commands that are
-    still queued. Here the PING is queued behind them. Whoever brings the
-    `pong` can end the waiting.
-    """
-    pong = asyncio.get_running_loop().create_future() if pong is None else pong
-    client._pongs.append(pong)
-    await client._send_command(b"PING\r\n")
-    await client._flush_pending()
-    await asyncio.wait_for(pong, seconds)
-
-
 async def abandoned(client: Client) -> None:
     """Close without waiting for a server that may not be there."""
     # AssertionError: it never came so far that there is anything to close.

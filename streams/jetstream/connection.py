@@ -19,7 +19,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from streams.errors import BucketNotUsable, CredentialsNotUsable, StoreUnavailable
-from streams.jetstream.clients import FastClient, Handler, abandoned, as_callback, barrier
+from streams.jetstream.barriers import Barriers
+from streams.jetstream.clients import FastClient, Handler, abandoned, as_callback
 from streams.jetstream.commands import publish_command
 from streams.jetstream.credentials import NOBODY, Credentials, Server, server_at
 from streams.jetstream.listeners import Listener, Listeners
@@ -38,10 +39,15 @@ ANSWER_SECONDS = 2.0
 PROBE_SECONDS = 0.5
 """How long a line that may be dead has to prove that it is not."""
 
+CLOSE_SECONDS = 1.0
+"""How long closing waits for a line that is just being made."""
+
 LOOK_SECONDS = 1.0
 """How often it is looked after a client that is gone and did not say so."""
 
 _NOBODY = "503"
+_GONE = "the connection was lost"
+_LOST = (nats.errors.Error, OSError, TimeoutError, AnswerLost)
 
 
 class NobodyAnswers(Exception):
@@ -66,9 +72,8 @@ class Connection:
         """Other servers of the cluster, which the last one told of."""
         self._problem: str | None = None
         """Why it was not possible to connect again. None: it was, or it was not yet tried."""
-        self._questions = Questions()
-        self._probe: asyncio.Future[None] | None = None
-        self._has_posted = False
+        self._questions, self._barriers = Questions(), Barriers()
+        self._posted, self._confirmed, self._is_closing = 0, 0, False
         self._inbox = ""
         self._number = 0
 
@@ -112,14 +117,14 @@ class Connection:
         client = await self.client()
         try:
             await client.publish(subject, data)
-            await barrier(client, ANSWER_SECONDS)
-        except (nats.errors.Error, OSError, TimeoutError) as error:
+            await self._barriers.passed(client, ANSWER_SECONDS)
+        except _LOST as error:
             raise self._unavailable() from error
 
     async def post(self, subject: str, data: bytes) -> None:
         """Publish without waiting for anything: while there is no connection, it is dropped."""
         if self._client.is_connected:
-            self._has_posted = True
+            self._posted += 1
             await self._send(self._client, subject, "", data, None)
 
     async def confirm(self) -> None:
@@ -127,39 +132,36 @@ class Connection:
 
         A process that is frozen when it has answered would keep it until then.
         """
-        if not self._has_posted:
+        posted, client = self._posted, self._client
+        if posted == self._confirmed:
             return
-        self._has_posted = False
         try:
-            await barrier(self._client, ANSWER_SECONDS)
-        except (nats.errors.Error, OSError, TimeoutError) as error:
+            if not client.is_connected:
+                raise AnswerLost(_GONE)
+            await self._barriers.passed(client, ANSWER_SECONDS)
+        except _LOST as error:
             log.warning("events may not have come through: %s", str(error) or type(error).__name__)
+        self._confirmed = max(self._confirmed, posted)
 
     async def revive(self) -> None:
         """Find out whether the line still stands, and if not let a new one take its place.
 
-        For after a pause in which this process did not run: the server may
-        have ended the line meanwhile, or something between may have
-        forgotten it and now swallows what is sent. Takes a round trip, or
-        `PROBE_SECONDS` when the line is dead without a word; what is asked
-        after it waits for the new line. Cancelling this loses only the answer.
+        For after a pause in which this process did not run: the server may have
+        ended it, or something between may have forgotten it, and swallow what is
+        sent. Takes a round trip, or `PROBE_SECONDS` when it is dead without a word;
+        what is asked then waits for the new one. Cancelling this loses the answer.
         """
         client = self._client
-        if not client.is_connected:
-            return
-        pong = self._probe = asyncio.get_running_loop().create_future()
         try:
-            await barrier(client, PROBE_SECONDS, pong)
-        except (nats.errors.Error, OSError, TimeoutError, AnswerLost):
+            if client.is_connected:
+                await self._barriers.passed(client, PROBE_SECONDS)
+        except _LOST:
             if client is self._client:
                 log.info("the line to NATS died in a pause; making a new one url=%s", self.url)
                 # It would wait for a server that does not hear it.
                 self._tasks.start(abandoned(client), name="nats: end a dead line")
                 self._client = FastClient()
                 self._lose()
-        finally:
-            if self._probe is pong:
-                self._probe = None
 
     @asynccontextmanager
     async def subscribed(
@@ -189,8 +191,8 @@ class Connection:
         headers: dict[str, str] | None,
         seconds: float,
     ) -> list[Msg]:
-        # Not nats-py's own request: that takes one answer only, and waits its full time when the
-        # connection is gone. All of these share one subscription, made when the connection is.
+        # Not nats-py's own request: that takes one answer, and waits its full time when the line is gone.
+        # All of these share one subscription, made when the connection is.
         client = await self.client()
         self._number += 1
         reply = f"{self._inbox}.{self._number}"
@@ -272,12 +274,12 @@ class Connection:
 
     async def _supervise(self) -> None:
         """Put a new client in the place of one that was lost."""
-        while True:
-            # Not `wait_for`: before Python 3.12 it may lose a cancellation that comes with the result.
+        while not self._is_closing:
+            # Not `wait_for`, which may lose a cancellation before Python 3.12.
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._lost.wait()
-            if self._client.is_connected:
+            if self._client.is_connected or self._is_closing:
                 continue
             self._lose()
             await abandoned(self._client)
@@ -296,23 +298,16 @@ class Connection:
         if client is self._client:
             self._lose()
 
-    async def _close(self) -> None:
-        await abandoned(self._client)
-
     def _lose(self) -> None:
         self._up.clear()
         self._lost.set()
         # Their answers went to a connection that is gone.
-        self._questions.lose("the connection was lost")
-        if self._probe is not None and not self._probe.done():
-            self._probe.set_exception(AnswerLost)
+        self._questions.lose(_GONE)
+        self._barriers.lose(_GONE)
 
     async def _on_error(self, error: Exception) -> None:
         if isinstance(error, nats.errors.SlowConsumerError):
-            log.warning(
-                "messages came faster than they were handled; reading what was missed subject=%s",
-                error.subject,
-            )
+            log.warning("messages came too fast; reading what was missed subject=%s", error.subject)
             self._listeners.lost(error.sid)
         else:
             # While it connects, there is one for every attempt.
@@ -343,7 +338,13 @@ async def connected_to(
     try:
         async with background_tasks() as tasks:
             connection._tasks = tasks
-            tasks.start(connection._supervise(), name="nats: supervise the connection")
-            yield connection
+            supervising = tasks.start(connection._supervise(), name="nats: supervise the connection")
+            try:
+                yield connection
+            finally:
+                # Not cancelled at once: while it connects, nats-py may swallow that, or leave a socket open.
+                connection._is_closing = True
+                connection._lost.set()
+                await asyncio.wait([supervising], timeout=CLOSE_SECONDS)
     finally:
-        await connection._close()
+        await abandoned(connection._client)

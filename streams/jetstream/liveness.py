@@ -7,20 +7,20 @@ import asyncio
 import nats.errors
 
 from streams.errors import StoreUnavailable
-from streams.jetstream.clients import barrier
+from streams.jetstream.barriers import barrier
 from streams.jetstream.connection import Connection
 
 ANSWER_SECONDS = 1.0
 
 
-async def is_answering(connection: Connection, *, seconds: float = ANSWER_SECONDS) -> bool:
+async def is_answering(connection: Connection) -> bool:
     """Ask NATS for a sign of life. Needs no right to anything, and ends no line that is only slow.
 
-    Takes a round trip, and `seconds` when NATS is away. Cancelling this loses nothing.
+    Takes a round trip, and a second when NATS is away. Cancelling this loses nothing.
     """
     try:
-        async with asyncio.timeout(seconds):
-            await barrier(await connection.client(), seconds)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await barrier(await connection.client(), ANSWER_SECONDS)
     except (nats.errors.Error, OSError, TimeoutError, StoreUnavailable):
         return False
     return True

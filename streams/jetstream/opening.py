@@ -19,7 +19,8 @@ import orjson
 from nats.aio.client import Client
 
 from streams.errors import CredentialsRefused, ServerNotUsable, ServerTooOld, StoreUnavailable
-from streams.jetstream.clients import FastClient, abandoned, barrier
+from streams.jetstream.barriers import barrier
+from streams.jetstream.clients import FastClient, abandoned
 from streams.jetstream.credentials import Server
 from streams.jetstream.login import login_for
 

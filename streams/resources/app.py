@@ -29,9 +29,6 @@ from streams.resources.writing import writing
 from streams.store import Feed, Store, bound_to
 from streams.stream import Stream
 
-EXPOSED_HEADERS = ("ETag", "Retry-After")
-"""What a page on another origin may read of an answer, beside its body."""
-
 
 def resources_app(
     streams: Iterable[Stream[Any]],

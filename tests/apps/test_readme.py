@@ -130,7 +130,7 @@ def test_every_folder_and_file_that_the_readme_names_exists():
     inner = re.findall(r"(?:^  |  )(\w+/)  ", tree, re.MULTILINE)
 
     assert named
-    assert len(folders) == 5
+    assert len(folders) == 6
     for name in [*named, *folders]:
         assert (REPOSITORY / name).exists(), name
     for name in inner:

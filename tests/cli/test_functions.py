@@ -227,6 +227,7 @@ async def test_pages_of_listed_origins_may_ask_and_those_of_this_machine_only_by
     [
         (("--trust-proxy", "10.0.0.7/8"), "has host bits set"),
         (("--trust-proxy", "proxy.internal"), "is not the address of a proxy"),
+        (("--trust-proxy", "10.0.0.0/8", "--trust-proxy", "*"), "--trust-proxy * is whoever connects"),
         (("--origin", "*"), "is not the origin of a page"),
     ],
 )

@@ -181,7 +181,7 @@ async def test_whoever_may_read_the_data_runs_commands_on_them(
     assert not served.told.exists()
 
 
-async def test_writes_are_on_the_disk_when_they_are_answered(start: Start):
+async def test_nats_server_is_told_to_sync_every_write_before_it_is_answered(start: Start):
     async with start() as served:
         *_, config = served.nats_command
         checked = await asyncio.create_subprocess_exec(find_binary(), "-t", "-c", config)
@@ -283,6 +283,7 @@ async def test_pages_of_its_own_and_listed_ones_may_open_sockets_and_no_others(s
         (("--nats-server", sys.executable), "nats-server ended at once"),
         (("--origin", "*"), "is not the origin of a page"),
         (("--trust-proxy", "here"), "is not the address of a proxy"),
+        (("--trust-proxy", "*", "--trust-proxy", "10.0.0.7"), "--trust-proxy * is whoever connects"),
     ],
 )
 async def test_what_cannot_be_is_said_at_start(project: Path, options: tuple[str, ...], sentence: str):

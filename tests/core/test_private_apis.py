@@ -15,7 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from streams.gateway.socket import Socket
-from streams.jetstream.clients import FastClient, barrier
+from streams.jetstream.barriers import barrier
+from streams.jetstream.clients import FastClient
 from streams.jetstream.commands import publish_command
 from streams.jetstream.connection import Connection
 

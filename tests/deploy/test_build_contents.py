@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import stat
 import sys
 import zipfile
 from pathlib import Path
@@ -11,8 +13,10 @@ import pytest
 
 from streams.deploy.archive import write_archive
 from streams.deploy.contents import ship_application, ship_library
+from streams.deploy.functions_list import Mode, functions_list
 from streams.deploy.interpreters import interpreter_for
 from streams.deploy.targets import Architecture, Target
+from streams.deploy.whole_files import write_text
 from streams.errors import BuildFailed
 from tests.core.written_app import App
 from tests.deploy.wheels import files_in
@@ -63,9 +67,9 @@ def test_pages_tests_and_hidden_files_are_not_shipped(app: App, tree: Path):
     }
 
 
-def test_a_folder_inside_a_package_is_shipped_with_the_package(
-    tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
-):
+@pytest.fixture
+def outer_and_inner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[App, App]:
+    """An application that is a package, inside another one that it imports from."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     outer = App(tmp_path)
     outer.write("__init__.py")
@@ -81,11 +85,30 @@ def test_a_folder_inside_a_package_is_shipped_with_the_package(
         todo = Stream(NAME, dict)
         """,
     )
+    inner.step("create_step.py")
+    return outer, inner
+
+
+def test_a_folder_inside_a_package_is_shipped_with_the_package(outer_and_inner: tuple[App, App], tree: Path):
+    outer, inner = outer_and_inner
 
     shipped = ship_application(inner.found(), tree)
 
     assert (shipped.top, shipped.folder) == (outer.folder.name, f"{outer.folder.name}/{inner.folder.name}")
     assert f"{outer.folder.name}/models.py" in files_in(tree)
+
+
+@pytest.mark.parametrize(("mode", "name"), [("router", "functions"), ("per-step", "create")])
+def test_the_list_of_functions_names_the_folder_that_the_package_has(
+    outer_and_inner: tuple[App, App], tree: Path, mode: Mode, name: str
+):
+    _, inner = outer_and_inner
+
+    shipped = ship_application(inner.found(), tree)
+    listed = json.loads(functions_list(inner.found(), mode))
+
+    assert listed[name]["environment"]["STREAMS_FOLDER"] == shipped.folder
+    assert (tree / shipped.folder / "create_step.py").is_file()
 
 
 def test_a_file_that_is_imported_and_would_not_be_shipped_is_named(app: App, tree: Path):
@@ -147,6 +170,18 @@ def test_a_zip_that_cannot_be_written_leaves_the_old_one(tmp_path: Path):
 
     assert old.read_bytes() == b"old"
     assert list(old.parent.iterdir()) == [old]
+
+
+def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path: Path):
+    old = tmp_path / "functions.json"
+    write_text("old", old)
+
+    with pytest.raises(UnicodeEncodeError):
+        write_text("half of a pair: \udc80", old)
+
+    assert old.read_text() == "old"
+    assert stat.S_IMODE(old.stat().st_mode) == 0o644
+    assert list(tmp_path.iterdir()) == [old]
 
 
 def pretend_python(folder: Path, says: str, code: int = 0) -> Path:

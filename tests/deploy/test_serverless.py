@@ -10,6 +10,7 @@ import pytest
 
 from streams.deploy.functions_list import MAX_NAME, Mode, functions_list
 from streams.discovery import discover
+from streams.resources.cors import EXPOSED_HEADERS
 from streams.step import METHODS, http
 from tests.deploy.packaging import BUILT, Template, has_no_network, linted, package, packaged
 from tests.deploy.steps import application, step
@@ -58,6 +59,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Template:
         "tokens": "jwks",
         "jwksUrl": "https://id.example.com/keys",
         "snapStart": "true",
+        "allowedHeaders": "x-own",
     }
     options = [word for name, value in chosen.items() for word in ("--param", f"{name}={value}")]
     place = tmp_path_factory.mktemp("other")
@@ -273,9 +275,19 @@ def test_only_listed_pages_may_call_and_with_the_methods_that_there_are(prod: Te
     cors = prod.one("ApiGatewayV2::Api")["CorsConfiguration"]
 
     assert cors["AllowOrigins"] == ["https://app.example.com"]
-    assert cors["AllowHeaders"] == ["authorization", "content-type"]
+    assert cors["AllowHeaders"] == ["authorization", "content-type", "if-match", "if-none-match"]
     assert set(cors["AllowMethods"]) == {"OPTIONS", "POST", "PATCH", "DELETE", "GET"}
     assert "AllowCredentials" not in cors
+
+
+def test_pages_may_read_the_same_headers_as_on_every_other_host(template: Template):
+    cors = template.one("ApiGatewayV2::Api")["CorsConfiguration"]
+
+    assert cors["ExposeHeaders"] == [name.lower() for name in EXPOSED_HEADERS]
+
+
+def test_a_stage_may_say_which_headers_pages_may_send(other: Template):
+    assert other.one("ApiGatewayV2::Api")["CorsConfiguration"]["AllowHeaders"] == ["x-own"]
 
 
 def test_requests_come_in_the_newer_form(template: Template):

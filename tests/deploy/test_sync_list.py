@@ -46,7 +46,7 @@ def test_a_step_that_asks_for_nothing_gets_512_mb_and_as_long_as_api_gateway_wai
     assert (function["memorySize"], function["timeout"]) == (512, 29)
 
 
-@pytest.mark.parametrize(("seconds", "timeout"), [(0.1, 2), (1, 2), (4.5, 6), (28, 29)])
+@pytest.mark.parametrize(("seconds", "timeout"), [(0.1, 3), (1, 3), (4.5, 7), (27, 29)])
 def test_a_function_has_time_left_when_that_of_its_step_is_over(seconds: float, timeout: int):
     (function,) = listed(step("A", seconds=seconds)).values()
 
@@ -56,7 +56,7 @@ def test_a_function_has_time_left_when_that_of_its_step_is_over(seconds: float, 
 @pytest.mark.parametrize("mode", ["router", "per-step"])
 def test_a_step_that_api_gateway_would_not_wait_for_is_refused(mode: Mode):
     assert refusal(step("Report", seconds=28.5), mode=mode) == (
-        "step 'Report' may take 28.5 s, and API Gateway gives up after 30 s; set timeout_seconds to 28 or "
+        "step 'Report' may take 28.5 s, and API Gateway gives up after 30 s; set timeout_seconds to 27 or "
         "less, or run the steps in a container"
     )
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from streams.errors import EventNotTaken
+from streams.faas import lambda_events
 from streams.faas.lambda_events import MAX_ALB_ANSWER_BYTES, MAX_ANSWER_BYTES, Call
 
 
@@ -77,7 +79,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     body = await request.body()
     said = {
         "method": request.method,
-        "path": request.url.path,
+        "path": scope["path"],
         "a": request.query_params.getlist("a"),
         "ip": request.client.host if request.client else None,
         "body": base64.b64encode(body).decode(),
@@ -195,6 +197,49 @@ async def test_an_app_that_raises_is_answered_with_500_and_says_nothing_of_it(fo
     assert answer["statusCode"] == 500
     assert json.loads(answer["body"]) == {"error": "Internal Server Error", "code": "INTERNAL_ERROR"}
     assert "the password is 1234" in caplog.text
+
+
+@every_form
+async def test_an_answer_that_breaks_off_is_none(form):
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b'{"rows": ['
+            raise RuntimeError("no more")
+
+        await StreamingResponse(parts(), media_type="application/json")(scope, receive, send)
+
+    assert (await answered(form(), app))["statusCode"] == 500
+
+
+async def test_what_fails_after_the_answer_leaves_the_answer_as_it_is():
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response("done")(scope, receive, send)
+        raise RuntimeError("in a background task")
+
+    answer = await answered(http_api(), app)
+
+    assert (answer["statusCode"], answer["body"]) == (200, "done")
+
+
+@pytest.mark.parametrize(("path", "id"), [("/todo/50%25", "50%25"), ("/todo/a b/c", "a b/c")])
+async def test_a_path_that_an_http_api_has_decoded_is_not_decoded_again(path, id):
+    assert json.loads((await answered(http_api(path)))["body"])["path"] == f"/todo/{id}"
+
+
+async def test_a_path_of_a_function_url_is_decoded_once():
+    event = http_api("/todo/50%2525", domain="abc.lambda-url.eu-central-1.on.aws")
+
+    assert json.loads((await answered(event))["body"])["path"] == "/todo/50%25"
+
+
+@pytest.mark.parametrize(("escapes", "status"), [(True, 500), (False, 200)])
+async def test_letters_count_as_the_runtime_writes_them(escapes, status, monkeypatch):
+    monkeypatch.setattr(lambda_events, "_ESCAPES", escapes)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response("я" * 1_100_000, media_type="text/plain")(scope, receive, send)
+
+    assert (await answered(http_api(), app))["statusCode"] == status
 
 
 async def test_a_header_that_lambda_cannot_carry_is_answered_with_500():

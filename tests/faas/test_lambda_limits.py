@@ -18,6 +18,8 @@ from tests.faas.lambdas import asked, on_lambda, root_with, sent
 
 pytestmark = pytest.mark.timeout(SECONDS)
 
+DEPLOY = Path(__file__).parents[2] / "docs/deploy.md"
+
 STEPS = {
     "note_stream.py": """
         from streams import Stream
@@ -202,3 +204,4 @@ async def test_while_nats_is_away_requests_get_503_and_are_answered_when_it_is_b
 
 def test_the_margin_is_what_the_documentation_says():
     assert MARGIN_SECONDS == 0.5
+    assert "Half a second before Lambda would end the environment" in DEPLOY.read_text()

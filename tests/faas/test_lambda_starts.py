@@ -224,7 +224,7 @@ async def test_what_cannot_start_gets_no_snapshot(unpacked: Path, tmp_path: Path
             pass
 
 
-async def test_two_that_are_restored_from_one_snapshot_are_two_writers(
+async def test_environments_that_run_at_once_count_without_loss(
     unpacked: Path, tmp_path: Path, nats: NatsServer, provisioned: Namespace
 ):
     steps = {

@@ -52,6 +52,21 @@ async def test_a_coroutine_that_takes_too_long_is_cancelled_and_answered_with_50
             await ended.wait()
 
 
+async def test_what_a_cancelled_step_does_at_its_end_is_done_when_it_is_answered():
+    done = []
+
+    async def handler() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            done.append("the last write")
+
+    async with serving(handler, 0.05) as client:
+        assert (await client.post("/slow")).status_code == 504
+        assert done == ["the last write"]
+
+
 async def test_a_plain_function_that_takes_too_long_holds_nobody_up():
     released = threading.Event()
 

@@ -15,6 +15,8 @@ class Line:
 
     def __init__(self) -> None:
         self.url = ""
+        self.taken = 0
+        """Connections that were made over it."""
         self.swallows_requests = self.swallows_answers = False
         self.swallowed = asyncio.Event()
         """Set when something was swallowed."""
@@ -57,6 +59,7 @@ async def line_to(url: str) -> AsyncIterator[Line]:
     line, server_at = Line(), urlsplit(url)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line.taken += 1
         to_reader, to_writer = await asyncio.open_connection(server_at.hostname, server_at.port)
         both = {writer, to_writer}
         line._open |= both

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
 
 from streams.dev.nats_server import NatsServer
-from streams.jetstream.clients import barrier
+from streams.jetstream.barriers import barrier
 from streams.jetstream.connection import PROBE_SECONDS, Connection, connected_to
 from tests.browser import SECONDS
 from tests.store.jetstream.proxy import Line, line_to
@@ -100,9 +103,9 @@ async def test_many_who_ask_at_once_get_one_new_line(line: Line):
         line.swallows_answers = False
         await connection.publish("news", b"")
 
-        first = await connection.client()
         await asyncio.gather(*(connection.revive() for _ in range(8)))
-        assert await connection.client() is first
+
+    assert line.taken == 2
 
 
 async def test_what_was_posted_is_with_the_server_when_it_was_confirmed(nats: NatsServer):
@@ -120,6 +123,63 @@ async def test_what_was_posted_is_with_the_server_when_it_was_confirmed(nats: Na
 
         async with asyncio.timeout(SECONDS):
             assert [await heard.get() for _ in range(100)] == [b"%d" % number for number in range(100)]
+
+
+async def test_everybody_who_confirms_waits_for_what_was_posted_before(line: Line):
+    async with connected_to(line.url) as connection:
+        await connection.post("news", b"")
+        line.swallows_answers = True
+        first = asyncio.ensure_future(connection.confirm())
+        await line.swallowed.wait()
+
+        second = asyncio.ensure_future(connection.confirm())
+        await asyncio.sleep(0)
+        assert not second.done()
+
+        line.cut()
+        await asyncio.gather(first, second)
+
+
+async def test_to_confirm_ends_with_the_line(line: Line, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("streams.jetstream.connection.ANSWER_SECONDS", SECONDS * 10)
+    async with connected_to(line.url) as connection:
+        await connection.post("news", b"")
+        line.swallows_answers = True
+        confirming = asyncio.ensure_future(connection.confirm())
+        await line.swallowed.wait()
+
+        line.cut()
+
+        async with asyncio.timeout(SECONDS):
+            await confirming
+    # And it ends although a new line is just being made.
+
+
+async def test_what_was_posted_on_a_line_that_was_given_up_is_not_waited_for(line: Line):
+    async with connected_to(line.url) as connection:
+        await connection.post("news", b"")
+        line.forget()
+        reviving = asyncio.ensure_future(connection.revive())
+        await reviving
+
+        async with asyncio.timeout(SECONDS):
+            await connection.confirm()
+
+
+async def test_an_answer_that_lay_in_the_socket_while_the_loop_was_held_up_counts(own_nats: NatsServer):
+    async with connected_to(own_nats.url) as connection:
+        before = await connection.client()
+        os.kill(own_nats.pid, signal.SIGSTOP)
+        reviving = asyncio.ensure_future(connection.revive())
+        # Until the question is out.
+        for _ in range(20):
+            await asyncio.sleep(0)
+        os.kill(own_nats.pid, signal.SIGCONT)
+        time.sleep(PROBE_SECONDS * 1.5)  # noqa: ASYNC251  # A step that holds up the loop.
+
+        await reviving
+
+        assert await connection.client() is before
 
 
 async def test_to_confirm_costs_nothing_when_nothing_was_posted(line: Line):
