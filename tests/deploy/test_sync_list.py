@@ -24,7 +24,7 @@ def test_one_function_runs_all_steps_and_has_what_the_neediest_of_them_asks_for(
             "environment": {"STREAMS_FOLDER": "functions"},
             "events": [{"httpApi": "POST /todo"}, {"httpApi": "GET /todos"}, {"httpApi": "HEAD /todos"}],
             "memorySize": 1024,
-            "timeout": 11,
+            "timeout": 12,
             "snapStart": "${strToBool(${param:snapStart, false})}",
         }
     }
@@ -35,8 +35,8 @@ def test_a_function_of_its_own_has_what_its_step_asks_for():
 
     create, each = functions["create-todo"], functions["list-todos"]
     assert create["environment"] == {"STREAMS_FOLDER": "functions", "STREAMS_STEP": "CreateTodo"}
-    assert (create["memorySize"], create["timeout"], routes(create)) == (256, 5, ["POST /todo"])
-    assert (each["memorySize"], each["timeout"], routes(each)) == (1024, 11, ["GET /todos", "HEAD /todos"])
+    assert (create["memorySize"], create["timeout"], routes(create)) == (256, 6, ["POST /todo"])
+    assert (each["memorySize"], each["timeout"], routes(each)) == (1024, 12, ["GET /todos", "HEAD /todos"])
 
 
 @pytest.mark.parametrize("mode", ["router", "per-step"])
