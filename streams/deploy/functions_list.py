@@ -23,7 +23,7 @@ MEMORY_MB = 512
 MAX_SECONDS = 29
 """API Gateway gives up after 30; a function that gives up first can still say so."""
 GUARD_SECONDS = 2
-"""What a function has beyond the time of its step: to find a dead line, and to answer that the time is over."""
+"""What a function has beyond the time of its step: to find a dead line, and to say that the time is over."""
 MAX_NAME = 40
 """Of a function, without what osls puts before it: `service-stage-`. Lambda takes 64 characters of both."""
 MAX_RESOURCES = 500
