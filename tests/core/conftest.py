@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from streams.memory import MemoryStore
 from streams.store import bound_to
-from tests.core.written_app import App
+from tests.core.written_app import App, forgotten
 
 # Property tests have no time limit, neither per example nor for making some: the machine may be busy.
 settings.register_profile("streams", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,9 +27,5 @@ def store() -> Iterator[MemoryStore]:
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
-    path_before = list(sys.path)
-    app = App(tmp_path)
-    yield app
-    sys.path[:] = path_before
-    for name in [name for name in sys.modules if name.partition(".")[0] == app.folder.name]:
-        del sys.modules[name]
+    with forgotten(App(tmp_path)) as app:
+        yield app

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from textwrap import dedent
@@ -66,3 +69,13 @@ def problems_in(folder: Path) -> list[Problem]:
     with pytest.raises(DiscoveryFailed) as failed:
         discover(folder)
     return list(failed.value.problems)
+
+
+@contextmanager
+def forgotten(app: App) -> Iterator[App]:
+    """The application for the length of the block; afterwards Python knows nothing of it."""
+    path_before = list(sys.path)
+    yield app
+    sys.path[:] = path_before
+    for name in [name for name in sys.modules if name.partition(".")[0] == app.folder.name]:
+        del sys.modules[name]

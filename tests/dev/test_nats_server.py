@@ -12,16 +12,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import nats
 import pytest
 import uvloop
 from nats.js.kv import KeyValue
 
-from streams.dev.nats_server import USER, Limits, NatsServer, embedded, find_binary
-from streams.errors import CredentialsRefused, DevFailed
-from streams.jetstream.connection import connected_to
-from streams.jetstream.credentials import Credentials
+from streams.dev.nats_server import NatsServer, embedded, find_binary
+from streams.errors import DevFailed
 
 try:
     find_binary()
@@ -240,29 +237,6 @@ async def test_a_port_that_is_taken_is_refused_with_the_reason_from_the_log(stor
 async def test_settings_reach_the_server(store):
     async with embedded(store, settings="max_payload: 2048") as server, connected(server) as client:
         assert client.max_payload == 2048
-
-
-@pytest.mark.parametrize("is_synced", [False, True])
-async def test_writes_are_synced_where_that_is_wanted(store, is_synced):
-    async with (
-        embedded(store, limits=Limits(is_synced=is_synced)) as server,
-        httpx.AsyncClient(trust_env=False) as http,
-    ):
-        told = (await http.get(f"{server.monitoring_url}/varz")).json()
-
-    assert told["jetstream"]["config"].get("sync_always", False) is is_synced
-
-
-async def test_with_a_password_only_its_owner_gets_in_and_nothing_is_told_over_http(store):
-    async with embedded(store, password='corr$ct "h@rse') as server:
-        with pytest.raises(CredentialsRefused):
-            async with connected_to(server.url):
-                pass
-        async with connected_to(server.url, credentials=Credentials(user=USER, password='corr$ct "h@rse')):
-            pass
-
-        assert server.monitoring_url == ""
-        assert "monitor" not in server.log_path.read_text()
 
 
 async def test_a_store_that_is_a_file_is_refused(store):

@@ -48,7 +48,7 @@ def test_an_image_holds_what_it_needs_and_nothing_else(
     docker_engine: docker.DockerClient, images: Images, name: str
 ):
     files = inside(docker_engine, getattr(images, name))["files"]
-    ours = [path for path in files if path.startswith(("/opt/", "/app/", "/build/", "/root/"))]
+    ours = [path for path in files if path.startswith(("/opt/", "/app/", "/build/", "/root"))]
 
     sources = [path for path in ours if "/streams/" in path and path.endswith(".py")]
     assert any(path.endswith("/site-packages/streams/cli/commands.py") for path in sources)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from streams.dev.nats_server import NatsServer
 from streams.jetstream.bucket import provision
 from streams.jetstream.connection import connected_to
 from streams.keys import REVOKED_STREAM, Namespace
-from tests.core.written_app import App
+from tests.core.written_app import App, forgotten
 from tests.deploy.built import built_zip
 
 
@@ -53,9 +52,5 @@ async def _provisioned(nats: NatsServer, namespace: Namespace) -> Namespace:
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
-    path_before = list(sys.path)
-    app = App(tmp_path)
-    yield app
-    sys.path[:] = path_before
-    for name in [name for name in sys.modules if name.partition(".")[0] == app.folder.name]:
-        del sys.modules[name]
+    with forgotten(App(tmp_path)) as app:
+        yield app
