@@ -5,35 +5,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterable
 
-import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from streams.cli.running import CommandRefused
 from streams.faas.asgi import HEALTHZ, READYZ
-from streams.gateway.guard import GuardedHttp
-
-KEEP_ALIVE_SECONDS = 75
-"""How long a connection without a request is kept. Load balancers keep theirs for 60 seconds; whoever
-closes first must not be us, or a request may be on its way."""
-
-
-def http_config(app: ASGIApp, *, drain_seconds: int) -> uvicorn.Config:
-    """A server of HTTP alone. On leaving, requests under way have so many seconds to end."""
-    return uvicorn.Config(
-        app,
-        http=GuardedHttp,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # Who a caller is, a proxy may say only where one is named: see `behind`.
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=drain_seconds,
-    )
 
 
 def behind(app: ASGIApp, proxies: Iterable[str]) -> ASGIApp:

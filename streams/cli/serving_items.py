@@ -12,9 +12,8 @@ from streams.auth.origins import Origins
 from streams.auth.rules import OwnRules
 from streams.cli.listening import log_to_standard_error
 from streams.cli.printing import counted, print_note
-from streams.cli.serving import http_config
 from streams.discovery import Application
-from streams.gateway.server import serving, stop_requested
+from streams.gateway.server import http_config, serving, stop_requested
 from streams.jetstream.connection import Connection
 from streams.jetstream.feed import JetStreamFeed
 from streams.jetstream.kv_store import KvStore

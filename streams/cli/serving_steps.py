@@ -15,11 +15,11 @@ from streams.auth.rules import OwnRules
 from streams.auth.tokens import Verifier
 from streams.cli.listening import log_to_standard_error
 from streams.cli.printing import counted, print_note
-from streams.cli.serving import behind, healthy, http_config
+from streams.cli.serving import behind, healthy
 from streams.discovery import Application
 from streams.errors import BucketNotUsable, StoreUnavailable, UnknownStream
 from streams.faas.hosting import connected_app
-from streams.gateway.server import serving, stop_requested
+from streams.gateway.server import http_config, serving, stop_requested
 from streams.jetstream.connection import Connection
 from streams.jetstream.feed import JetStreamFeed
 from streams.jetstream.liveness import is_answering

@@ -12,14 +12,12 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 import orjson
-import uvicorn
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from streams.gateway.guard import GuardedHttp
 from streams.gateway.hub import Hub
-from streams.gateway.server import DRAIN_SECONDS, App, Receive, Scope, Send, answer, serving
+from streams.gateway.server import DRAIN_SECONDS, App, Receive, Scope, Send, answer, http_config, serving
 from streams.gateway.socket import NO_CLOSE
 from streams.messages import (
     CLOSE_INTERNAL_ERROR,
@@ -58,17 +56,7 @@ _CLOSED = (
 @asynccontextmanager
 async def telling(hub: Hub, sock: socket.socket) -> AsyncIterator[None]:
     """Serve what `internal` does on `sock`, for the length of the block."""
-    config = uvicorn.Config(
-        internal(hub),
-        http=GuardedHttp,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
-    async with serving(config, [sock]):
+    async with serving(http_config(internal(hub), drain_seconds=DRAIN_SECONDS), [sock]):
         yield
 
 

@@ -26,6 +26,10 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 DRAIN_SECONDS = 2
 """How long requests and sockets may take to end when the listener closes."""
 
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection without a request is kept. Load balancers keep theirs for 60 seconds; whoever
+closes first must not be us, or a request may be on its way."""
+
 
 @asynccontextmanager
 async def listening(
@@ -56,6 +60,23 @@ async def listening(
     )
     async with serving(config, [sock]):
         yield
+
+
+def http_config(app: App, *, drain_seconds: int) -> uvicorn.Config:
+    """A server of HTTP alone. On leaving, requests under way have so many seconds to end."""
+    return uvicorn.Config(
+        app,
+        http=GuardedHttp,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # As above.
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=drain_seconds,
+    )
 
 
 @asynccontextmanager
