@@ -48,9 +48,12 @@ def connected_app(
                 await connection.revive()
             pauses.end()
         try:
-            await app(scope, receive, send)
+            try:
+                await app(scope, receive, send)
+            finally:
+                await connection.confirm()
         finally:
-            await connection.confirm()
+            # Also where that was cancelled: a request that never ends would be the end of all pauses.
             pauses.begin()
 
     return hosted
