@@ -55,6 +55,9 @@ class Answer:
                 return {}
 
 
+FAULT = Answer(500, INTERNAL_ERROR, "Internal Server Error")
+"""What is nobody's fault but the server's. What it is stands in the log."""
+
 _KINDS: tuple[tuple[type[StreamsError], int, str], ...] = (
     (InvalidName, 422, "INVALID_NAME"),
     (ItemRefused, 422, "ITEM_REFUSED"),
@@ -85,7 +88,7 @@ def answer_to(error: Exception) -> Answer:
 
 def _sentence(error: Exception, status: int) -> str:
     if status == 500:
-        return "Internal Server Error"
+        return FAULT.sentence
     if isinstance(error, StoreUnavailable):
         # Its own text says where our NATS is.
         return "the streams cannot be reached at present; nothing was written, try again"

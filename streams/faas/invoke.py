@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.responses import JSONResponse
 
-from streams.answers import INTERNAL_ERROR, Answer, answer_to
+from streams.answers import FAULT, answer_to
 from streams.auth.callers import log_refusal
 from streams.context import Context, StreamsByName
 from streams.errors import DefinitionRefused, HttpError, NotLetIn, UnknownStream
@@ -24,8 +24,6 @@ log = logging.getLogger(__name__)
 
 # Keyword parameters may stand in any order: one with a default before one without.
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
-
-_FAULT = Answer(500, INTERNAL_ERROR, "Internal Server Error")
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -71,7 +69,7 @@ async def answer_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, HttpError):
         return JSONResponse(error.body, error.status)
     # A step that asks for a stream that is not there is wrong itself; who called it is not.
-    answer = _FAULT if isinstance(error, UnknownStream) else answer_to(error)
+    answer = FAULT if isinstance(error, UnknownStream) else answer_to(error)
     if isinstance(error, NotLetIn):
         log_refusal(error, request.url.path)
     elif answer.status >= 500:

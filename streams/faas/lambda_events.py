@@ -20,7 +20,7 @@ from mangum.handlers import ALB, APIGateway, HTTPGateway
 from mangum.types import LambdaConfig, LambdaHandler
 from starlette.types import ASGIApp, Message
 
-from streams.answers import INTERNAL_ERROR, Answer
+from streams.answers import FAULT, Answer
 from streams.errors import EventNotTaken
 
 log = logging.getLogger(__name__)
@@ -32,8 +32,6 @@ MAX_ALB_ANSWER_BYTES = 1_000_000
 """What a load balancer takes."""
 
 _NOT_READABLE = Answer(400, "BAD_REQUEST", "the request cannot be read; check its headers and its body")
-
-_FAULT = Answer(500, INTERNAL_ERROR, "Internal Server Error")
 
 _ESCAPES = sys.version_info < (3, 12)
 """Whether Lambda's runtime writes what is not ASCII as `\\u....`: it counts as sent."""
@@ -80,7 +78,7 @@ class Call:
         except Exception:
             log.exception("the request failed path=%s", scope["path"])
         if answering.status is None or not answering.is_whole:
-            return self.refusal(_FAULT)
+            return self.refusal(FAULT)
         return self._fitting(answering.status, answering.headers, b"".join(answering.parts))
 
     def refusal(self, answer: Answer) -> dict[str, Any]:
@@ -100,7 +98,7 @@ class Call:
         except UnicodeDecodeError:
             # HTTP has Latin-1 there; Lambda's answer is JSON.
             log.error("a header of the answer is no UTF-8, so it cannot be sent from here")
-            return self.refusal(_FAULT)
+            return self.refusal(FAULT)
         limit = MAX_ALB_ANSWER_BYTES if self._is_alb else MAX_ANSWER_BYTES
         # A character becomes six bytes at most, so that small answers need not be looked at.
         if 6 * len(body) > limit and (size := _sent_bytes(answer)) > limit:

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from starlette.types import ASGIApp
 
-from streams.answers import INTERNAL_ERROR, Answer, answer_to
+from streams.answers import FAULT, Answer, answer_to
 from streams.auth.configuration import verifier
 from streams.auth.rules import OwnRules
 from streams.discovery import Application
@@ -40,7 +40,6 @@ MARGIN_SECONDS = 0.5
 START_SECONDS = 4.0
 """How long a start waits for NATS. Lambda gives all of it ten; the next request tries again."""
 
-_FAULT = Answer(500, INTERNAL_ERROR, "Internal Server Error")
 _TIMEOUT = Answer(
     504, "FUNCTION_TIMEOUT", "the function's time is over; what the step wrote until then is written"
 )
@@ -88,7 +87,7 @@ class LambdaHost:
             return work.result()
         except concurrent.futures.CancelledError:
             log.error("the step ended as if somebody had cancelled it")
-            return call.refusal(_FAULT)
+            return call.refusal(FAULT)
 
     def start(self) -> None:
         """Connect to NATS. Where it is away, the next request will try again.

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from streams.answers import INTERNAL_ERROR, Answer, answer_to
+from streams.answers import FAULT, Answer, answer_to
 from streams.auth.callers import log_refusal
 from streams.errors import NotLetIn, StreamsError
 
@@ -73,4 +73,4 @@ async def _of_routing(request: Request, error: Exception) -> JSONResponse:
 
 async def _of_nobody(_: Request, error: Exception) -> JSONResponse:
     # The framework logs it, with its traceback, after this.
-    return JSONResponse(Answer(500, INTERNAL_ERROR, "Internal Server Error").body, 500)
+    return JSONResponse(FAULT.body, FAULT.status)
