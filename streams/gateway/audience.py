@@ -3,59 +3,59 @@
 Frames wait here until the hub's next flush, at the end of the event loop's
 tick, and go to each socket in one write: the number of writes is what
 serving many sockets costs.
+
+A client that does not read is behind: nothing is written to it, and nothing
+is kept for it but the number of the last change that it was told. When it
+reads again it is told what the items are by then.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
-from typing import Protocol, TypeAlias
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from streams.access import Caller
 from streams.changes import EventSent
 from streams.envelope import Envelope, timestamp
+from streams.gateway.backlog import Backlog, Kind
+from streams.gateway.catching_up import is_most, what_became
 from streams.gateway.follower import Follower
 from streams.gateway.frames import text_frame
 from streams.gateway.group import Shown
+from streams.gateway.measures import Measures
+from streams.gateway.watcher import Watcher
 from streams.messages import CLOSE_SERVICE_RESTART, Room
 from streams.store import Feed, Position
 
 SAID_BY = b'{"from":{"session":"'
 """How the event of a client begins, in JSON text. That of a function begins with its type."""
 
-_Waiting: TypeAlias = tuple[str | None, bytes, str | None]
-"""The item that a frame is about, the frame, and the session that it is from, if it is a client's."""
+SMALLEST_BACKLOG = 64
+"""A backlog that is larger than this and than the group is given up: the whole group is sent instead."""
 
 
-class Watcher(Protocol):
-    """One client, as the hub sees it."""
+class _Waiting(NamedTuple):
+    """A frame, before it is written."""
 
-    caller: Caller
-    session: str
-    """What others know it by."""
+    item_id: str | None
+    """What it is about; None: the whole group."""
+    frame: bytes
+    speaker: str | None
+    """The session that it is from, if it is a client's."""
+    kind: Kind | None
+    """None: an event."""
+    revision: int
+    time_ms: int
 
-    @property
-    def questions(self) -> asyncio.Semaphore:
-        """Held while a rule is asked about this client."""
-        ...
 
-    def write(self, frames: bytes) -> None:
-        """Send one or more whole frames. Never waits; a socket that is gone ignores it."""
-        ...
+class Told(NamedTuple):
+    """What some sockets are told in one write."""
 
-    def close(self, code: int, reason: str) -> None: ...
-
-    def watches(self, room: Room) -> bool:
-        """Whether the client still wants this room."""
-        ...
-
-    def rooms(self) -> set[Room]:
-        """Every room that it wants."""
-        ...
-
-    def refuse(self, room: Room, code: str, sentence: str) -> None:
-        """The client does not get the room, or not any more, and is told so."""
-        ...
+    watchers: list[Watcher]
+    """Each at most once."""
+    frames: bytes
+    messages: int
+    """How many frames these are."""
 
 
 class Audience:
@@ -64,20 +64,36 @@ class Audience:
     `changed` is called when frames begin to wait here.
     """
 
-    def __init__(self, feed: Feed, stream: str, group: str, changed: Callable[[Audience], None]) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        stream: str,
+        group: str,
+        measures: Measures,
+        changed: Callable[[Audience], None],
+    ) -> None:
         self.stream, self.name = stream, group
         self.joining = 0
         """Joins under way: they keep the group alive although nobody watches yet."""
         self.follower = Follower(
             feed, stream, group, shown=self._show, event=self._tell, restarted=self.send_away
         )
-        self._changed = changed
+        self._measures, self._changed = measures, changed
         self._envelope = Envelope(stream, group)
         self._everyone: dict[Watcher, None] = {}
         self._by_item: dict[str, dict[Watcher, None]] = {}
         self._pending: list[_Waiting] = []
-        self._state: tuple[Position, bytes] | None = None
-        """The newest group `sync`, shared by those who join at the same position."""
+        self._shown = self._told = 0
+        """How many changes there were, and how many of them those know who are not behind."""
+        self._behind: dict[Watcher, int] = {}
+        """Who does not read, and how many changes it was told."""
+        self._outdated: set[Watcher] = set()
+        """Those of them who need the whole state."""
+        self._backlog = Backlog()
+        self._items: bytes | None = None
+        """The items of the group as a `sync` has them, made when one is needed."""
+        self._state: tuple[Position, int, bytes] | None = None
+        """The newest group `sync`, with what it says of its age, for all who need one before that changes."""
 
     @property
     def is_guarded(self) -> bool:
@@ -110,44 +126,52 @@ class Audience:
             watchers.pop(watcher, None)
             if not watchers:
                 del self._by_item[room.id]
+        if watcher in self._behind and not self._is_watched_by(watcher):
+            self._is_not_behind(watcher)
 
     def state(self, room: Room) -> bytes:
         """The `sync` frame of a room: everything it holds now."""
-        position = self._position()
-        ts = timestamp(position.epoch.base_ms, position.revision)
-        group = self.follower.group
+        position, group = self._position(), self.follower.group
+        base, at = position.epoch.base_ms, str(position)
         if room.id is not None:
             item = group.item(room.id)
             value, revision = (None, None) if item is None else (item.value, item.revision)
+            # Not below what the client was told of the item; of others it does not know.
+            ts = timestamp(base, max(position.revision, group.revision_of(room.id)))
             return text_frame(
-                self._envelope.item_sync(room.id, value, timestamp=ts, at=str(position), revision=revision)
+                self._envelope.item_sync(room.id, value, timestamp=ts, at=at, revision=revision)
             )
-        if self._state is None or self._state[0] != position:
-            items = [item.value for item in group.items()]
-            frame = text_frame(self._envelope.group_sync(items, timestamp=ts, at=str(position)))
-            self._state = (position, frame)
-        return self._state[1]
+        # Not below anything that the client was told, or one of Motia's would drop it.
+        newest = max(position.revision, group.newest)
+        if self._state is None or self._state[:2] != (position, newest):
+            if self._items is None:
+                self._items = b",".join([item.value for item in group.items()])
+            sync = self._envelope.group_sync([self._items], timestamp=timestamp(base, newest), at=at)
+            frame = text_frame(sync)
+            self._state = (position, newest, frame)
+        return self._state[2]
 
-    def take(self) -> list[tuple[Iterable[Watcher], bytes]]:
-        """The frames that wait, as (sockets, bytes), each socket at most once; nothing waits afterwards."""
+    def take(self) -> list[Told]:
+        """The frames that wait, each socket at most once; nothing waits afterwards."""
         pending, self._pending = self._pending, []
         if not pending:
             return []
-        whole = b"".join([frame for _, frame, _ in pending])
-        speakers = {speaker for _, _, speaker in pending if speaker is not None}
-        out: list[tuple[Iterable[Watcher], bytes]] = []
-        if not speakers:
-            out.append((list(self._everyone), whole))
-        else:
-            out.append(([each for each in self._everyone if each.session not in speakers], whole))
-            for watcher in [each for each in self._everyone if each.session in speakers]:
+        if self._behind:
+            self._note(pending)
+        self._told = self._shown
+        self._measure(pending)
+        everyone = [each for each in self._everyone if each not in self._behind]
+        speakers = {each.speaker for each in pending if each.speaker is not None}
+        out = list[Told]()
+        if speakers:
+            for watcher in [each for each in everyone if each.session in speakers]:
                 # Nobody hears what it said itself.
-                heard = b"".join([frame for _, frame, speaker in pending if speaker != watcher.session])
-                if heard:
-                    out.append(((watcher,), heard))
+                out.append(_told([watcher], [each for each in pending if each.speaker != watcher.session]))
+            everyone = [each for each in everyone if each.session not in speakers]
+        out.append(_told(everyone, pending))
         if self._by_item:
             out += self._for_items(pending)
-        return out
+        return [each for each in out if each.watchers and each.messages]
 
     def send_away(self) -> None:
         """Close every socket that watches here: what was said of the group is void.
@@ -155,50 +179,135 @@ class Audience:
         They come back for a new state.
         """
         self._pending.clear()
-        self._state = None
+        self._told = self._shown
+        self._items = self._state = None
         for watcher in self.watchers():
+            self._measures.resyncs["restarted"] += 1
             watcher.close(CLOSE_SERVICE_RESTART, "the stream was made anew, or has new rules")
 
-    def _for_items(self, pending: list[_Waiting]) -> list[tuple[Iterable[Watcher], bytes]]:
-        parts: dict[Watcher, list[bytes]] = {}
-        for item_id, frame, speaker in pending:
-            if item_id is None:
+    # Those who do not read.
+
+    def fall_behind(self, watcher: Watcher, *, is_outdated: bool = False) -> None:
+        """Write nothing to this watcher until `catch_up`.
+
+        It knows what all others know; or, outdated, it needs the whole state.
+        """
+        if watcher not in self._behind:
+            self._behind[watcher] = self._told
+            self._backlog.begin(self._told)
+        if is_outdated:
+            self._outdated.add(watcher)
+
+    def is_behind(self, watcher: Watcher) -> bool:
+        return watcher in self._behind
+
+    def is_watched(self, watcher: Watcher, room: Room) -> bool:
+        """Whether its state was sent, or is owed: not before a join has come so far."""
+        return watcher in (self._everyone if room.id is None else self._by_item.get(room.id, ()))
+
+    def catch_up(self, watcher: Watcher, rooms: Sequence[Room]) -> list[bytes]:
+        """The frames for a watcher of these rooms that reads again, when nothing else waits here.
+
+        From then on it gets what all others get.
+        """
+        cursor, is_outdated = self._behind[watcher], watcher in self._outdated
+        missed = [] if is_outdated else self._backlog.since(cursor)
+        self._is_not_behind(watcher)
+        is_everything = any(room.id is None for room in rooms)
+        if not is_everything:
+            ids = {room.id for room in rooms}
+            missed = [each for each in missed if each.id in ids]
+        elif is_most(self.follower.group, missed):
+            is_outdated = True
+        if is_outdated:
+            frames = [self.state(room) for room in rooms]
+            self._measures.resyncs["slow"] += 1
+        else:
+            frames = what_became(missed, self.follower.group, self._frame)
+        if is_everything:
+            told = 0 if is_outdated else len(frames)
+            self._measures.conflated += max(0, self._told - cursor - told)
+        return frames
+
+    def _is_not_behind(self, watcher: Watcher) -> None:
+        del self._behind[watcher]
+        self._outdated.discard(watcher)
+        if not self._behind:
+            self._backlog.clear()
+
+    def _is_watched_by(self, watcher: Watcher) -> bool:
+        return watcher in self._everyone or any(watcher in each for each in self._by_item.values())
+
+    def _note(self, pending: Sequence[_Waiting]) -> None:
+        """Keep what those who are behind are not told now."""
+        number = self._told
+        for waiting in pending:
+            if waiting.kind is None or waiting.item_id is None:
+                heard = (self._everyone, self._by_item.get(waiting.item_id or "", {}))
+                self._measures.dropped += sum(any(each in who for who in heard) for each in self._behind)
+            else:
+                number += 1
+                self._backlog.note(number, waiting.item_id, waiting.kind, waiting.revision, waiting.time_ms)
+        if len(self._backlog) > max(SMALLEST_BACKLOG, len(self.follower.group)):
+            self._outdated.update(self._behind)
+            self._backlog.clear()
+
+    def _for_items(self, pending: Sequence[_Waiting]) -> list[Told]:
+        heard: dict[Watcher, list[_Waiting]] = {}
+        for waiting in pending:
+            if waiting.item_id is None:
                 continue
-            for watcher in self._by_item.get(item_id, ()):
+            for watcher in self._by_item.get(waiting.item_id, ()):
                 # Who watches the whole group has these frames already.
-                if watcher not in self._everyone and watcher.session != speaker:
-                    parts.setdefault(watcher, []).append(frame)
-        return [((watcher,), b"".join(own)) for watcher, own in parts.items()]
+                if not (
+                    watcher in self._everyone or watcher in self._behind or watcher.session == waiting.speaker
+                ):
+                    heard.setdefault(watcher, []).append(waiting)
+        return [_told([watcher], own) for watcher, own in heard.items()]
+
+    def _measure(self, pending: Sequence[_Waiting]) -> None:
+        now = time.time()
+        for waiting in pending:
+            if waiting.kind is not None:
+                self._measures.write_to_send.observe(max(0.0, now - waiting.time_ms / 1000))
 
     def _show(self, changes: list[Shown]) -> None:
-        self._state = None
+        self._measures.changes += len(changes)
+        self._items = self._state = None
         if not (self._everyone or self._by_item):
             return
-        base = self._position().epoch.base_ms
+        self._shown += len(changes)
         for change in changes:
-            frame = self._envelope.changed(
-                change.kind,
-                change.id,
-                change.item,
-                timestamp=timestamp(base, change.revision),
-                revision=change.revision,
-                time_ms=change.time_ms,
-            )
-            self._wait(change.id, frame)
+            frame = self._frame(change.kind, change.id, change.item, change.revision, change.time_ms)
+            self._wait(_Waiting(change.id, frame, None, change.kind, change.revision, change.time_ms))
 
     def _tell(self, event: EventSent) -> None:
+        self._measures.events += 1
         if self._everyone or self._by_item:
-            self._wait(event.id, self._envelope.event(event.id, event.event), _speaker(event.event))
+            frame = text_frame(self._envelope.event(event.id, event.event))
+            self._wait(_Waiting(event.id, frame, _speaker(event.event), None, 0, 0))
 
-    def _wait(self, item_id: str | None, frame: bytes, speaker: str | None = None) -> None:
+    def _frame(self, kind: Kind, item_id: str, item: bytes, revision: int, time_ms: int) -> bytes:
+        base = self._position().epoch.base_ms
+        return text_frame(
+            self._envelope.changed(
+                kind, item_id, item, timestamp=timestamp(base, revision), revision=revision, time_ms=time_ms
+            )
+        )
+
+    def _wait(self, waiting: _Waiting) -> None:
         if not self._pending:
             self._changed(self)
-        self._pending.append((item_id, text_frame(frame), speaker))
+        self._pending.append(waiting)
 
     def _position(self) -> Position:
         position = self.follower.group.position
         assert position is not None, "nothing is shown of a group before its first read"
         return position
+
+
+def _told(watchers: list[Watcher], waiting: Sequence[_Waiting]) -> Told:
+    return Told(watchers, b"".join([each.frame for each in waiting]), len(waiting))
 
 
 def _speaker(event: bytes) -> str | None:

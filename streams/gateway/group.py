@@ -43,6 +43,10 @@ class Group:
         self._gone: dict[str, int] = {}
         self._epoch: Epoch | None = None
         self._position = 0
+        self.newest = 0
+        """The highest revision that was taken in. Between `position` and this, others may be missing."""
+        self.size = 0
+        """Bytes of all values."""
 
     @property
     def position(self) -> Position | None:
@@ -55,11 +59,15 @@ class Group:
         known = self._gone.get(change.id, 0) if held is None else held.revision
         if change.revision <= known or change.revision <= self._position:
             return None
+        self.newest = max(self.newest, change.revision)
+        if held is not None:
+            self.size -= len(held.value)
         match change:
             case ItemSet():
                 value = with_id(change.id, change.value)
                 item = change if value is change.value else replace(change, value=value)
                 self._items[change.id] = item
+                self.size += len(value)
                 self._gone.pop(change.id, None)
                 kind: Literal["create", "update"] = "create" if held is None else "update"
                 return Shown(kind, change.id, item.value, change.revision, change.time_ms)
@@ -90,6 +98,7 @@ class Group:
         gone = [i for i in self._items.values() if i.id not in present and i.revision <= position]
         for item in gone:
             del self._items[item.id]
+            self.size -= len(item.value)
         # The revision of such a delete is not known any more; the position is not below it.
         deletes = [Shown("delete", item.id, item.value, position, item.time_ms) for item in gone]
         return deletes + self.catch_up(whole)
@@ -100,6 +109,11 @@ class Group:
 
     def item(self, item_id: str) -> ItemSet | None:
         return self._items.get(item_id)
+
+    def revision_of(self, item_id: str) -> int:
+        """Of the last change of an item, also of its removal where that is known; else 0."""
+        item = self._items.get(item_id)
+        return self._gone.get(item_id, 0) if item is None else item.revision
 
     def __len__(self) -> int:
         return len(self._items)

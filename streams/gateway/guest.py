@@ -61,6 +61,16 @@ class Line(Protocol):
 
     def close(self, code: int, reason: str) -> None: ...
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the client does not read what was written."""
+        ...
+
+    @property
+    def unread_bytes(self) -> int:
+        """What was written and is not yet on its way."""
+        ...
+
     def hold(self) -> None:
         """Read nothing until `go_on`."""
         ...
@@ -138,8 +148,27 @@ class Guest:
         for room in self._rooms.rooms():
             self._hub.leave(self, room)
         self._hub.guests.exit(self)
+        self._hub.forget(self)
+
+    def fall_behind(self) -> None:
+        """The client does not read any more what is written."""
+        if not self._is_gone:
+            self._hub.fall_behind(self)
+
+    def catch_up(self) -> None:
+        """It does again."""
+        if not self._is_gone:
+            self._hub.catch_up(self)
 
     # What the hub asks of it.
+
+    @property
+    def is_behind(self) -> bool:
+        return self._line.is_behind
+
+    @property
+    def unread_bytes(self) -> int:
+        return self._line.unread_bytes
 
     def watches(self, room: Room) -> bool:
         return not self._is_gone and self._rooms.watches(room)

@@ -14,7 +14,7 @@ from typing import Protocol
 from streams.auth.revocations import Revocation
 from streams.errors import BucketNotUsable, InvalidName, NotLetIn, UnknownStream
 from streams.gateway.access import Access
-from streams.gateway.audience import Watcher
+from streams.gateway.watcher import Watcher
 from streams.messages import CLOSE_UNAUTHORIZED, Room
 from streams.tasks import BackgroundTasks
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,8 +23,11 @@ from streams.errors import (
     UnknownStream,
 )
 from streams.gateway.access import Access
-from streams.gateway.audience import Audience, Watcher
+from streams.gateway.audience import Audience
 from streams.gateway.guests import Guests
+from streams.gateway.laggards import STALL_SECONDS, UNREAD_BYTES, Laggards
+from streams.gateway.measures import Measures
+from streams.gateway.watcher import Watcher
 from streams.messages import CLOSE_INTERNAL_ERROR, Room
 from streams.store import Feed, Store
 from streams.tasks import BackgroundTasks, background_tasks
@@ -46,9 +49,17 @@ class Hub:
     """All groups that are watched through this process, and who watches them."""
 
     def __init__(
-        self, feed: Feed, access: Access, events: Store, tasks: BackgroundTasks, linger_seconds: float
+        self,
+        feed: Feed,
+        access: Access,
+        events: Store,
+        tasks: BackgroundTasks,
+        *,
+        linger_seconds: float,
+        stall_seconds: float,
+        unread_bytes: int,
     ) -> None:
-        self.access = access
+        self.access, self.measures = access, Measures()
         self.guests = Guests(access, tasks)
         self.is_leaving = False
         """Whether this gateway is about to end: it serves, and new clients had better go elsewhere."""
@@ -56,6 +67,9 @@ class Hub:
         self._audiences: dict[tuple[str, str], Audience] = {}
         self._followers: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._dirty: list[Audience] = []
+        self._laggards = Laggards(self.measures, stall_seconds=stall_seconds, unread_bytes=unread_bytes)
+        self._reading: dict[Watcher, None] = {}
+        """Those who were behind and read again, and must be told what they missed."""
         self._is_held = False
         """Whether frames wait for revocations to be known."""
         self._loop = asyncio.get_running_loop()
@@ -71,13 +85,25 @@ class Hub:
         linger_seconds: float = LINGER_SECONDS,
         look_for_losses_seconds: float = LOOK_FOR_LOSSES_SECONDS,
         recheck_seconds: float | None = None,
+        stall_seconds: float = STALL_SECONDS,
+        unread_bytes: int = UNREAD_BYTES,
     ) -> AsyncIterator[Hub]:
         """A hub for the length of the block. What clients send goes out through `events`.
 
-        Rules are asked again about everybody every `recheck_seconds`.
+        Rules are asked again about everybody every `recheck_seconds`. A
+        client that takes nothing for `stall_seconds` is sent away, and some
+        are when more than `unread_bytes` wait for all of them.
         """
         async with background_tasks() as tasks:
-            hub = cls(feed, access, events, tasks, linger_seconds)
+            hub = cls(
+                feed,
+                access,
+                events,
+                tasks,
+                linger_seconds=linger_seconds,
+                stall_seconds=stall_seconds,
+                unread_bytes=unread_bytes,
+            )
             tasks.start(hub._look_for_losses(look_for_losses_seconds), name="gateway: look for losses")
             if recheck_seconds is not None:
                 tasks.start(hub.guests.recheck_every(recheck_seconds), name="gateway: ask rules again")
@@ -107,12 +133,29 @@ class Hub:
             audience.remove(watcher, room)
             self._end_later(audience)
 
+    def fall_behind(self, watcher: Watcher) -> None:
+        """Write nothing to a watcher that does not read, until it does."""
+        for audience in self._watched_by(watcher):
+            audience.fall_behind(watcher)
+        self._laggards.add(watcher)
+
+    def catch_up(self, watcher: Watcher) -> None:
+        """It reads again: tell it, at the end of this tick, what it has missed."""
+        self._laggards.discard(watcher)
+        self._wake()
+        self._reading[watcher] = None
+
+    def forget(self, watcher: Watcher) -> None:
+        """It is gone, and has left its rooms."""
+        self._laggards.discard(watcher)
+        self._reading.pop(watcher, None)
+
     def flush(self) -> None:
         """Write every frame that waits, in one write per socket.
 
         Not while a revocation may have been missed: whoever it is about must not be told what came after.
         """
-        if not self._dirty:
+        if not (self._dirty or self._reading):
             return
         if not self.access.is_current:
             if not self._is_held:
@@ -122,18 +165,40 @@ class Hub:
                 )
             return
         dirty, self._dirty = self._dirty, []
-        if len(dirty) == 1:
-            for watchers, frames in dirty[0].take():
-                for watcher in watchers:
-                    watcher.write(frames)
-            return
-        parts: dict[Watcher, list[bytes]] = {}
-        for audience in dirty:
-            for watchers, frames in audience.take():
-                for watcher in watchers:
-                    parts.setdefault(watcher, []).append(frames)
-        for watcher, own in parts.items():
-            watcher.write(own[0] if len(own) == 1 else b"".join(own))
+        told = [each for audience in dirty for each in audience.take()]
+        self.measures.frames += sum(len(each.watchers) * each.messages for each in told)
+        if len(told) == 1:
+            self._write(told[0].frames, told[0].watchers)
+        else:
+            parts: dict[Watcher, list[bytes]] = {}
+            for each in told:
+                for watcher in each.watchers:
+                    parts.setdefault(watcher, []).append(each.frames)
+            for watcher, own in parts.items():
+                self._write(own[0] if len(own) == 1 else b"".join(own), (watcher,))
+        # Last: what they are told is the newest, and nothing that waits is older than that.
+        while self._reading:
+            self._tell_what_was_missed(self._reading.popitem()[0])
+
+    def _write(self, frames: bytes, watchers: Sequence[Watcher]) -> None:
+        for watcher in watchers:
+            watcher.write(frames)
+        self.measures.writes += len(watchers)
+        self.measures.bytes += len(watchers) * len(frames)
+
+    def _tell_what_was_missed(self, watcher: Watcher) -> None:
+        rooms: dict[tuple[str, str], list[Room]] = {}
+        for room in watcher.rooms():
+            rooms.setdefault((room.stream, room.group), []).append(room)
+        for key, own in rooms.items():
+            audience = self._audiences.get(key)
+            if watcher.is_behind or audience is None or not audience.is_behind(watcher):
+                # It did not read for long. What is left comes when it reads again.
+                continue
+            frames = audience.catch_up(watcher, [room for room in own if audience.is_watched(watcher, room)])
+            if frames:
+                self.measures.frames += len(frames)
+                self._write(b"".join(frames), (watcher,))
 
     async def _flush_when_current(self) -> None:
         try:
@@ -147,6 +212,7 @@ class Hub:
         except TimeoutError:
             log.error("what was revoked cannot be known; all sockets are closed")
             self._dirty.clear()
+            self._reading.clear()
             for audience in self._audiences.values():
                 audience.take()
             self.guests.send_away(CLOSE_INTERNAL_ERROR, "it is not known what was revoked; come back")
@@ -162,6 +228,21 @@ class Hub:
     def watched_rooms(self) -> int:
         """Groups and single items, each once for every client that watches it."""
         return sum(audience.rooms_watched for audience in self._audiences.values())
+
+    @property
+    def behind(self) -> int:
+        """Clients that do not read."""
+        return len(self._laggards)
+
+    @property
+    def unread_bytes(self) -> int:
+        """What was written to clients that do not read, and is not yet on its way."""
+        return self._laggards.unread_bytes
+
+    @property
+    def cached_bytes(self) -> int:
+        """The values of all items of all groups that are watched."""
+        return sum(audience.follower.group.size for audience in self._audiences.values())
 
     def not_ready(self) -> list[str]:
         """Why new clients had better go elsewhere; empty: they need not. Anybody may read it."""
@@ -202,8 +283,13 @@ class Hub:
         # the state that is sent now, and goes to those who were here before.
         if watcher.watches(room):
             self.flush()
-            watcher.write(audience.state(room))
             audience.add(watcher, room)
+            if watcher.is_behind:
+                # It would wait with all else that is not read.
+                audience.fall_behind(watcher, is_outdated=True)
+            else:
+                self.measures.frames += 1
+                self._write(audience.state(room), (watcher,))
 
     async def _fresh(self, room: Room) -> Audience:
         audience = self._audience(room.stream, room.group)
@@ -221,7 +307,7 @@ class Hub:
         key = (stream, group)
         audience = self._audiences.get(key)
         if audience is None:
-            audience = self._audiences[key] = Audience(self._feed, stream, group, self._mark)
+            audience = self._audiences[key] = Audience(self._feed, stream, group, self.measures, self._mark)
             self._followers[key] = self._tasks.start(
                 self._follow(audience), name=f"gateway: follow {stream}/{group}"
             )
@@ -246,10 +332,18 @@ class Hub:
             if self._audiences.get(key) is audience:
                 del self._audiences[key], self._followers[key]
 
+    def _watched_by(self, watcher: Watcher) -> list[Audience]:
+        keys = {(room.stream, room.group) for room in watcher.rooms()}
+        return [audience for key in keys if (audience := self._audiences.get(key)) is not None]
+
     def _mark(self, audience: Audience) -> None:
-        if not self._dirty:
-            self._loop.call_soon(self.flush)
+        self._wake()
         self._dirty.append(audience)
+
+    def _wake(self) -> None:
+        """Flush at the end of this tick."""
+        if not (self._dirty or self._reading):
+            self._loop.call_soon(self.flush)
 
     def _end_later(self, audience: Audience) -> None:
         if audience.empty:

@@ -15,7 +15,7 @@ import uvicorn
 from streams.auth.origins import Origins
 from streams.gateway.guard import GuardedHttp
 from streams.gateway.hub import Hub
-from streams.gateway.socket import Socket
+from streams.gateway.socket import Socket, limit_unsent
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -58,6 +58,7 @@ async def listening(
         proxy_headers=False,
         timeout_graceful_shutdown=drain_seconds,
     )
+    limit_unsent(sock)
     async with serving(config, [sock]):
         yield
 

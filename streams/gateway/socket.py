@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -45,10 +46,18 @@ log = logging.getLogger(__name__)
 _library_log = logging.getLogger("websockets.server")
 _library_log.setLevel(logging.WARNING)
 
-MAX_UNREAD_BYTES = 16 * 1024 * 1024
-"""Frames that may wait for a client that does not read. The next write closes it with 4408."""
+MAX_WAITING_BYTES, FEW_WAITING_BYTES = 256 * 1024, 64 * 1024
+"""When more waits for a client than the one, it is behind, and is written nothing of what happens until
+no more waits than the other."""
+
+MAX_REPLIES_BYTES = 64 * 1024
+"""What a client that is behind may ask for by what it says, such as pongs. More closes it with 4408."""
 
 NO_UPGRADE = b"this is no request to open a WebSocket\n"
+
+UNSENT_BYTES = 64 * 1024
+"""What the system may hold of one client that is not on its way yet. Left to itself it takes megabytes,
+which would be old when they are read."""
 
 HANDSHAKE_SECONDS = 10.0
 PING_SECONDS = 25.0
@@ -73,18 +82,24 @@ class Socket(asyncio.Protocol):
         self._wire.debug = False
         self._guest: Guest | None = None
         self._parts: list[bytes] = []
-        self._is_open = self._is_unread = self._awaits_pong = False
+        self._is_open = self._awaits_pong = False
+        self.is_behind = False
+        """Whether the client does not read what was written."""
+        self._most_bytes = 0
+        """What may wait for it while it is behind."""
         self._timer: asyncio.TimerHandle | None = None
 
     # What the hub asks of it.
 
     def write(self, frames: bytes) -> None:
-        if not self._is_open:
-            return
-        if self._is_unread:
-            self.close(CLOSE_TOO_SLOW, "too slow: come back for a fresh state")
-            return
-        self._transport.write(frames)
+        if self._is_open:
+            self._transport.write(frames)
+            if self.is_behind:
+                self._check_replies()
+
+    @property
+    def unread_bytes(self) -> int:
+        return self._transport.get_write_buffer_size()
 
     def close(self, code: int, reason: str) -> None:
         if self._wire.state is State.OPEN:
@@ -105,7 +120,7 @@ class Socket(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
-        self._transport.set_write_buffer_limits(high=MAX_UNREAD_BYTES)
+        self._transport.set_write_buffer_limits(high=MAX_WAITING_BYTES, low=FEW_WAITING_BYTES)
         self._after(HANDSHAKE_SECONDS, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
@@ -129,10 +144,17 @@ class Socket(asyncio.Protocol):
             self._timer.cancel()
 
     def pause_writing(self) -> None:
-        self._is_unread = True
+        self.is_behind = True
+        self._most_bytes = self.unread_bytes + MAX_REPLIES_BYTES
+        if self._guest is not None:
+            self._guest.fall_behind()
 
     def resume_writing(self) -> None:
-        self._is_unread = False
+        self.is_behind = False
+        # It was not asked meanwhile, or the answer was not awaited.
+        self._awaits_pong = False
+        if self._guest is not None:
+            self._guest.catch_up()
 
     def shutdown(self) -> None:
         """The server ends: tell the client to come back."""
@@ -221,6 +243,10 @@ class Socket(asyncio.Protocol):
                 pass  # pings are answered by the protocol
 
     def _ping(self) -> None:
+        if self.is_behind:
+            # It would wait behind what is not read. Who reads nothing is sent away by the hub.
+            self._after(PING_SECONDS, self._ping)
+            return
         if self._awaits_pong:
             # The peer is gone without a word; a close frame would wait behind what it never read.
             self._transport.abort()
@@ -256,11 +282,24 @@ class Socket(asyncio.Protocol):
                 self._transport.write(data)
             else:  # the protocol's sign that nothing follows
                 self._transport.close()
+        if self.is_behind:
+            self._check_replies()
+
+    def _check_replies(self) -> None:
+        if self._is_open and self.unread_bytes > self._most_bytes:
+            self.close(CLOSE_TOO_SLOW, "too slow: come back for a fresh state")
 
     def _after(self, seconds: float, then: Any) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(seconds, then)
+
+
+def limit_unsent(listener: socket.socket) -> None:
+    """Let `UNSENT_BYTES` hold for every client of a listener. Where the system cannot, nothing is changed."""
+    # Linux hands it on to the sockets that it makes, which saves a call for each.
+    if (option := getattr(socket, "TCP_NOTSENT_LOWAT", None)) is not None:
+        listener.setsockopt(socket.IPPROTO_TCP, option, UNSENT_BYTES)
 
 
 def _saying(response: Response, content_type: str, body: bytes) -> Response:

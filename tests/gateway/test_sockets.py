@@ -88,6 +88,7 @@ class _Watcher:
 
     caller = ANONYMOUS
     session = "watcher"
+    is_behind, unread_bytes = False, 0
 
     def __init__(self) -> None:
         self.room = Room("todo", "inbox")
