@@ -61,6 +61,10 @@ class Line(Protocol):
 
     def close(self, code: int, reason: str) -> None: ...
 
+    def cut(self, code: int, reason: str) -> None:
+        """Close, and let go at once of what was not read."""
+        ...
+
     @property
     def is_behind(self) -> bool:
         """Whether the client does not read what was written."""
@@ -97,6 +101,7 @@ class Guest:
         "_speech",
         "caller",
         "close",
+        "cut",
         "is_extended",
         "session",
         "write",
@@ -108,7 +113,7 @@ class Guest:
         self.caller, self.session = caller, secrets.token_urlsafe(12)
         self.is_extended = is_extended
         # Not methods that call them: these are called for every frame of every client.
-        self.write, self.close = line.write, line.close
+        self.write, self.close, self.cut = line.write, line.close, line.cut
         self._hub, self._line = hub, line
         # Only they bring fresh tokens, for which it is needed again; it is most of what a client takes.
         self._request = request if is_extended else None

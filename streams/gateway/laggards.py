@@ -23,6 +23,8 @@ STALL_SECONDS = 30.0
 UNREAD_BYTES = 256 * 1024 * 1024
 """What may wait for all clients of this process together."""
 
+TOO_SLOW = "too slow: come back for a fresh state"
+
 LOOK_SECONDS = 1.0
 """How often it is looked at them, at most."""
 
@@ -90,14 +92,17 @@ class Laggards:
             self._unread_bytes += unread - seen.unread_bytes
             seen.unread_bytes = unread
         for watcher in stalled:
-            self._send_away(watcher, f"nothing was read for {self._stall_seconds:g} s")
+            self._forget(watcher, f"nothing was read for {self._stall_seconds:g} s")
+            watcher.close(CLOSE_TOO_SLOW, TOO_SLOW)
         if self._unread_bytes > self._limit:
             most = sorted(self._seen, key=lambda watcher: self._seen[watcher].unread_bytes)
             while most and self._unread_bytes > self._limit * LEFT_SHARE:
-                self._send_away(most.pop(), "too much waits for all clients together")
+                watcher = most.pop()
+                self._forget(watcher, "too much waits for all clients together")
+                # A close would stand behind what waits, and all of it would stay for seconds.
+                watcher.cut(CLOSE_TOO_SLOW, TOO_SLOW)
 
-    def _send_away(self, watcher: Watcher, reason: str) -> None:
+    def _forget(self, watcher: Watcher, reason: str) -> None:
         log.warning("a client is too slow: %s session=%s", reason, watcher.session)
         self._measures.stalled += 1
         self.discard(watcher)
-        watcher.close(CLOSE_TOO_SLOW, "too slow: come back for a fresh state")

@@ -107,6 +107,10 @@ class Socket(asyncio.Protocol):
             self._pump()
         self._stop()
 
+    def cut(self, code: int, reason: str) -> None:
+        self.close(code, reason)
+        self._transport.abort()
+
     def hold(self) -> None:
         if not self._transport.is_closing():
             self._transport.pause_reading()
@@ -134,6 +138,8 @@ class Socket(asyncio.Protocol):
 
     def eof_received(self) -> None:
         self._wire.receive_eof()
+        # One that says no more and reads no more would stay for ever: the line ends when all is read.
+        self._pump()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)

@@ -27,6 +27,10 @@ class Watcher(Protocol):
 
     def close(self, code: int, reason: str) -> None: ...
 
+    def cut(self, code: int, reason: str) -> None:
+        """Close, and let go at once of what was not read. It may not come to know the code."""
+        ...
+
     @property
     def is_behind(self) -> bool:
         """Whether it does not read what was written, so that nothing more may be."""

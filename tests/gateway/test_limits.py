@@ -131,6 +131,26 @@ async def _told(tab: Tab) -> int:
     return int((data[0] if isinstance(data, list) else data)["v"])
 
 
+async def test_a_client_that_says_no_more_and_reads_nothing_is_let_go(
+    jetstream: Backend, gateway: Gateway, browser: Browser, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(socket, "CLOSE_SECONDS", 0.1)
+    tab = await browser.join("todo", "inbox")
+    tab.socket.transport.pause_reading()
+    with bound_to(jetstream.store):
+        for number in range(40):
+            await todo.set("inbox", "a", {"v": number, "filler": "x" * 200_000})
+    await until(lambda: gateway.hub.behind == 1)
+
+    tab.socket.transport.write_eof()
+
+    await until(lambda: len(gateway.hub.guests) == 0)
+    assert (gateway.hub.behind, gateway.hub.watched_rooms) == (0, 0)
+    # Nothing is left to be written either: the line is cut.
+    tab.socket.transport.resume_reading()
+    await tab.closed()
+
+
 async def test_the_thousand_and_first_subscription_of_a_connection_is_refused(
     browser: Browser, monkeypatch: pytest.MonkeyPatch
 ):
