@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import Future
-from contextlib import asynccontextmanager, suppress
-from contextvars import copy_context
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from threading import Thread
 from typing import Any, TypeAlias
 
+from streams.auth.line import Line, Question
 from streams.tasks import BackgroundTasks, background_tasks
+
+LINE_TIMES = 5
+"""How much longer than it may take, a question may wait for a thread: where others hang in all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,8 @@ Outcome: TypeAlias = Said | Failed
 class Asking:
     """Calls coroutine functions on the event loop, and all others in threads. Use `Asking.running`."""
 
-    def __init__(self, tasks: BackgroundTasks, threads: int) -> None:
-        self._tasks = tasks
-        # With every thread hung, who waits here leaves when its time is up.
-        self._free = asyncio.Semaphore(threads)
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, tasks: BackgroundTasks, line: Line[Outcome]) -> None:
+        self._tasks, self._line = tasks, line
 
     @classmethod
     @asynccontextmanager
@@ -54,60 +53,86 @@ class Asking:
 
         A function that never returns keeps its thread; the process can end all the same.
         """
+        line: Line[Outcome] = Line(threads, _forget)
         async with background_tasks() as tasks:
-            yield cls(tasks, threads)
+            try:
+                yield cls(tasks, line)
+            finally:
+                line.close()
 
     async def ask(self, function: Callable[..., Any], *arguments: Any, seconds: float) -> Outcome:
-        """What a function says within so many seconds, of which waiting for a thread takes its part.
+        """What a function says within so many seconds from when it was called.
 
-        What it does later is seen by nobody. Cancelling this cancels a
-        coroutine; a function in a thread goes on until it returns.
+        One that needs a thread may wait in line `LINE_TIMES` as long. What it
+        does later is seen by nobody. Cancelling this cancels a coroutine; a
+        function in a thread goes on until it returns.
         """
-        # In a task of its own: a coroutine may be slow to end when it is cancelled, or not end at all.
-        asked = self._tasks.start(self._outcome(function, arguments), name=f"ask {_name_of(function)}")
+        if _is_coroutine_function(function):
+            return await self._outcome_of(_said(function, arguments), _Clock(seconds), function)
+        question = self._line.ask(functools.partial(_called, function, arguments))
         try:
-            await asyncio.wait({asked}, timeout=seconds)
-            if not asked.done():
-                return Failed(f"it took longer than {seconds:g} seconds")
+            return await self._outcome_of(_answered(question), _Clock(seconds, question), function)
+        finally:
+            self._line.leave(question)
+
+    async def _outcome_of(
+        self, answering: Coroutine[Any, Any, Outcome], clock: _Clock, function: Callable[..., Any]
+    ) -> Outcome:
+        # In a task of its own: a coroutine may be slow to end when it is cancelled, or not end at all.
+        asked = self._tasks.start(answering, name=f"ask {_name_of(function)}")
+        try:
+            while not asked.done():
+                if (left := clock.seconds_left()) <= 0:
+                    return Failed(clock.sentence)
+                await asyncio.wait({asked}, timeout=left)
             return Failed("it was cancelled") if asked.cancelled() else asked.result()
         finally:
             asked.cancel()
 
-    async def _outcome(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
-        try:
-            if _is_coroutine_function(function):
-                return Said(await function(*arguments))
-            outcome = await self._in_a_thread(function, arguments)
-            if isinstance(outcome, Said) and inspect.isawaitable(outcome.value):
-                return Said(await outcome.value)
-            return outcome
-        except (Exception, SystemExit) as error:
-            # `sys.exit()` in a function of the application is no reason to end a gateway.
-            return Failed(sentence(error), error)
 
-    async def _in_a_thread(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
-        await self._free.acquire()
-        running: Future[Outcome] = Future()
-        running.add_done_callback(self._is_free)
-        context = copy_context()
+class _Clock:
+    """How long a question may still take. A busy event loop is not held against who has answered."""
 
-        def run() -> None:
-            running.set_result(context.run(_called, function, arguments))
+    def __init__(self, seconds: float, question: Question[Outcome] | None = None) -> None:
+        self._seconds, self._question = seconds, question
+        self._began = time.monotonic()
 
-        # Not a `ThreadPoolExecutor`: Python waits for its threads at the end of the process, and one that
-        # hangs would keep a gateway from ending. The price: some 50 us for a thread of its own.
-        Thread(target=run, name=f"ask {_name_of(function)}", daemon=True).start()
-        try:
-            # Shielded: cancelling it would cancel what the thread has to answer into.
-            return await asyncio.shield(asyncio.wrap_future(running))
-        except asyncio.CancelledError:
-            running.add_done_callback(_forget)
-            raise
+    def seconds_left(self) -> float:
+        now, question = time.monotonic(), self._question
+        if question is not None and question.is_answered:
+            # Its answer is on the way. What it may still have to await has its time from here.
+            self._question, self._began = None, now
+        elif question is not None and question.began is None:
+            # Not at the end of its time in line: it may be called at any moment, and then hang.
+            left = question.asked + LINE_TIMES * self._seconds - now
+            return min(left, self._seconds)
+        elif question is not None and question.began is not None:
+            self._began = question.began
+        return self._began + self._seconds - now
 
-    def _is_free(self, _: Future[Outcome]) -> None:
-        # The loop may have ended long before a function that hung.
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._free.release)
+    @property
+    def sentence(self) -> str:
+        if self._question is not None and self._question.began is None:
+            return f"no thread was free for it for {LINE_TIMES * self._seconds:g} seconds"
+        return f"it took longer than {self._seconds:g} seconds"
+
+
+async def _said(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
+    try:
+        return Said(await function(*arguments))
+    except (Exception, SystemExit) as error:
+        # `sys.exit()` in a function of the application is no reason to end a gateway.
+        return Failed(sentence(error), error)
+
+
+async def _answered(question: Question[Outcome]) -> Outcome:
+    outcome = await question.answer
+    if not (isinstance(outcome, Said) and inspect.isawaitable(outcome.value)):
+        return outcome
+    try:
+        return Said(await outcome.value)
+    except (Exception, SystemExit) as error:
+        return Failed(sentence(error), error)
 
 
 def sentence(error: BaseException) -> str:
@@ -133,9 +158,9 @@ def _called(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome
         return Failed(sentence(error), error)
 
 
-def _forget(answered: Future[Outcome]) -> None:
+def _forget(outcome: Outcome) -> None:
     """Nobody awaits a coroutine that came too late, and Python would warn of that."""
-    match answered.result():
+    match outcome:
         case Said(Coroutine() as late):
             late.close()
 

@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
 from streams.access import AccessRule, AuthRequest, Claims, StreamAuth, Subscription
-from streams.auth.asking import Asking, Failed, Said, one_line, sentence
+from streams.auth.asking import Asking, Failed, Outcome, Said, one_line, sentence
 from streams.errors import NotLetIn
 from streams.stream import Stream
 
 log = logging.getLogger(__name__)
 
 RULE_SECONDS = 2.0
-"""How long one call may take, from when it was asked for."""
+"""How long one call may take."""
 
 RULE_THREADS = 8
-"""How many plain functions run at once. Further ones wait in line, for as long as their time lasts."""
+"""How many plain functions run at once. Further ones wait in line."""
 
 WARN_EVERY_SECONDS = 1.0
 """How often the log hears of the same rule: whoever is refused may come back at once, and does."""
@@ -60,9 +60,15 @@ class OwnRules:
     function in a thread goes on, and keeps its thread until it returns.
     """
 
-    def __init__(self, streams: Iterable[Stream[Any]], auth: StreamAuth | None, asking: Asking) -> None:
+    def __init__(
+        self,
+        streams: Iterable[Stream[Any]],
+        auth: StreamAuth | None,
+        asking: Asking,
+        took: Callable[[float], None],
+    ) -> None:
         self._streams = {stream.name: stream for stream in streams}
-        self._auth, self._asking = auth, asking
+        self._auth, self._asking, self._took = auth, asking, took
         schema = None if auth is None else auth.context_schema
         self._schema: TypeAdapter[Any] | None = None if schema is None else TypeAdapter(schema)
         self._warned_at: dict[str, float] = {}
@@ -70,11 +76,18 @@ class OwnRules:
     @classmethod
     @asynccontextmanager
     async def running(
-        cls, streams: Iterable[Stream[Any]], auth: StreamAuth | None
+        cls,
+        streams: Iterable[Stream[Any]],
+        auth: StreamAuth | None,
+        *,
+        took: Callable[[float], None] = lambda seconds: None,
     ) -> AsyncIterator[OwnRules]:
-        """The rules for the length of the block, whose end waits for no thread."""
+        """The rules for the length of the block, whose end waits for no thread.
+
+        `took` is told how long each call took, in seconds, with the wait for a thread.
+        """
         async with Asking.running(threads=RULE_THREADS) as asking:
-            yield cls(streams, auth, asking)
+            yield cls(streams, auth, asking, took)
 
     async def context(self, request: AuthRequest, claims: Claims | None) -> Any:
         """What `authenticate` makes of a caller; the claims, where there is no such function.
@@ -85,7 +98,7 @@ class OwnRules:
         """
         if self._auth is None:
             return claims
-        match await self._asking.ask(self._auth.authenticate, request, claims, seconds=RULE_SECONDS):
+        match await self._ask(self._auth.authenticate, request, claims):
             case Failed(why, error):
                 raise NotLetIn("TOKEN_REFUSED", f"authenticate gave no answer: {why}") from error
             case Said(None):
@@ -123,7 +136,7 @@ class OwnRules:
         return stream
 
     async def _says_yes(self, name: str, rule: AccessRule, subscription: Subscription, context: Any) -> bool:
-        match await self._asking.ask(rule, subscription, context, seconds=RULE_SECONDS):
+        match await self._ask(rule, subscription, context):
             case Said(bool(answer)):
                 return answer
             case Said(answer):
@@ -135,6 +148,13 @@ class OwnRules:
             f"{name} {subscription.stream}", message, failed.why, subscription.stream, error=failed.error
         )
         return False
+
+    async def _ask(self, function: Callable[..., Any], *arguments: Any) -> Outcome:
+        began = time.perf_counter()
+        try:
+            return await self._asking.ask(function, *arguments, seconds=RULE_SECONDS)
+        finally:
+            self._took(time.perf_counter() - began)
 
     def _fitting(self, context: Any) -> Any:
         if _is_a_bool(context):

@@ -101,6 +101,32 @@ async def test_who_waited_in_vain_for_a_thread_leaves_nothing_behind(gate, monke
         assert [context() for context in left] == [None, None, None]
 
 
+async def test_any_number_of_questions_at_once_is_answered_by_the_few_threads():
+    threads = set()
+
+    def rule(subscription: Subscription, context: object) -> bool:
+        threads.add(threading.get_ident())
+        return True
+
+    async with asking(rule) as rules, asyncio.timeout(SECONDS):
+        answers = await asyncio.gather(*[rules.may_see(ANN, INBOX) for _ in range(2000)])
+
+    assert answers == [True] * 2000
+    assert len(threads) <= module.RULE_THREADS
+
+
+@pytest.mark.usefixtures("soon")
+async def test_an_event_loop_that_is_busy_is_not_held_against_a_rule_that_has_answered(gate):
+    async with asking(gate) as rules, asyncio.timeout(SECONDS):
+        asked = asyncio.create_task(rules.may_see(ANN, INBOX))
+        await gate.is_entered()
+        gate.open()
+        # Nothing on the loop runs meanwhile, longer than the rule may take.
+        threading.Event().wait(0.3)
+
+        assert await asked is True
+
+
 async def test_the_end_of_the_block_waits_for_no_thread(gate):
     async with asyncio.timeout(SECONDS):
         async with asking(gate) as rules:
