@@ -1,7 +1,8 @@
 """The gateway table: our servers and their peers under the same load.
 
 Every round starts every server afresh and in another order, so that whatever
-else the machine does in these minutes meets all of them alike.
+else the machine does in these minutes meets all of them alike. The scenarios
+that take long have servers of their own.
 """
 
 from __future__ import annotations
@@ -10,122 +11,125 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
 import orjson
-from rich.table import Table
+from rich.console import Group
+from rich.markup import escape
 
-from tests.benchmarks.load import AHEAD, WATCHERS, Measures, Task
+from tests.benchmarks.goals import OURS
+from tests.benchmarks.load import QUICK, Measures, Scale, Task
 from tests.benchmarks.processes import ROOT, ServerFailed, last_line
-from tests.benchmarks.tables import cell, print_logs
+from tests.benchmarks.scenarios import OURS_ALONE, PARTS
+from tests.benchmarks.scenarios.table import goals_met, goals_table, measured_table, total
+from tests.benchmarks.tables import print_logs
 from tests.benchmarks.targets import TARGETS, Skipped, Target
 
-SECONDS, QUICK_SECONDS = 4.0, 1.0
-"""How long each of the five scenarios writes."""
+ROUNDS = 5
 
-LOAD_SECONDS = 120.0
-"""How long one round of one target may take."""
-
-Row: TypeAlias = tuple[str, str, str]
-"""Label, measure, and how its number is printed."""
-
-LATENCY: list[Row] = [("p50 ms", "p50_ms", ".2f"), ("p99 ms", "p99_ms", ".2f")]
-DELIVERED: Row = ("delivered per second", "delivered_per_second", ",.0f")
-CPU: list[Row] = [
-    ("server CPU µs per delivered", "cpu_us", ".1f"),
-    ("  of it NATS", "nats_cpu_us", ".1f"),
-]
-SATURATED: list[Row] = [
-    ("delivered per server-CPU-second", "delivered_per_cpu_second", ",.0f"),
-    ("server memory MB (PSS)", "memory_mb", ",.0f"),
-    ("load client, cores busy", "client_cores", ".2f"),
-]
-SECTIONS: list[tuple[str, str, list[Row]]] = [
-    ("write → client, 1 socket", "latency-1", LATENCY),
-    ("write → client, 100 sockets", "latency-100", LATENCY),
-    (f"{WATCHERS} sockets, ≤ {AHEAD} writes ahead", "fan-out", [DELIVERED, *CPU, *SATURATED]),
-    (f"{WATCHERS} sockets, 10 updates/s", "paced-10", [DELIVERED, *CPU]),
-    (f"{WATCHERS} sockets, 100 updates/s", "paced-100", [DELIVERED, *CPU]),
-]
-"""Title, scenario, rows."""
+LOAD_SECONDS = 240.0
+"""How long one load process may take."""
 
 
-def run(rounds: int, *, is_quick: bool) -> tuple[Table, bool]:
-    """The table, and whether all of it worked and no frame was lost."""
-    measured, reasons, failed = measure(rounds, QUICK_SECONDS if is_quick else SECONDS)
-    lost = any(total(rounds_of_one, "lost") for rounds_of_one in measured.values())
-    return table(measured, reasons), not failed and not lost
+@dataclass(slots=True)
+class Results:
+    """What one run has found."""
+
+    targets: list[str]
+    versions: dict[str, str] = field(default_factory=dict)
+    measured: defaultdict[str, list[Measures]] = field(default_factory=lambda: defaultdict(list))
+    """Per target, what came of each run of its servers."""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why a target has nothing."""
+    failed: list[str] = field(default_factory=list)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether everything worked, and ours made no mistake. What peers lose, the table shows."""
+        ours = self.measured.get(OURS, [])
+        return not self.failed and not any(total(ours, fault) for fault in ("lost", "extra"))
+
+    def shown(self) -> Group:
+        table = measured_table([name for name in self.targets if name in self.measured], self.measured)
+        said = [f"{name}: {sentence}" for name, sentence in (self.versions | self.reasons).items()]
+        said += [f"failed: {sentence}" for sentence in self.failed]
+        return Group(table, *map(escape, said), *goals_table(self.measured))
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "versions": self.versions,
+            "measured": self.measured,
+            "skipped": self.reasons,
+            "failed": self.failed,
+            "goals": goals_met(self.measured),
+        }
 
 
-def measure(rounds: int, seconds: float) -> tuple[dict[str, list[Measures]], dict[str, str], bool]:
-    """What was measured per target and round; why a target has nothing; whether one of them failed."""
-    measured: defaultdict[str, list[Measures]] = defaultdict(list)
-    reasons: dict[str, str] = {}
-    failed = False
-    for name, target in TARGETS.items():
+def run(rounds: int, *, is_quick: bool, targets: Sequence[str] = (), parts: Sequence[str] = ()) -> Results:
+    """Measure these targets and parts; none named: all of them, the long parts in one round each."""
+    results = Results(list(targets or TARGETS))
+    for name in results.targets:
         try:
-            target.prepare()
+            TARGETS[name].prepare()
         except Skipped as skipped:
-            reasons[name] = f"skipped: {skipped}"
-    names = list(TARGETS)
+            results.reasons[name] = f"skipped: {skipped}"
+        else:
+            results.versions[name] = TARGETS[name].version()
+    names = [name for name in results.targets if name not in results.reasons]
+    scale = QUICK if is_quick else Scale()
     for number in range(rounds):
-        first = number % len(names)
+        first = number % max(1, len(names))
         for name in names[first:] + names[:first]:
-            if name in reasons:
-                continue
-            print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr, flush=True)
-            with tempfile.TemporaryDirectory(prefix="streams-benchmark-") as directory:
-                try:
-                    measures = one_round(TARGETS[name], Path(directory), seconds)
-                    measured[name].append(measures)
-                except ServerFailed as failure:
-                    reasons[name], failed = f"failed: {failure}", True
-                    print_logs(Path(directory))
-    return measured, reasons, failed
+            for scenarios in _sittings(name, number, rounds, parts):
+                label = f"round {number + 1} of {rounds}, {name}"
+                print(f"{label}: {', '.join(scenarios)}", file=sys.stderr, flush=True)
+                measures, failed = sitting(TARGETS[name], scenarios, scale)
+                results.measured[name].append(measures)
+                results.failed += [f"{label}, {scenario}: {reason}" for scenario, reason in failed.items()]
+    return results
 
 
-def one_round(target: Target, directory: Path, seconds: float) -> Measures:
-    """Start one target, load it from a process of its own, stop it."""
-    with target.running(directory) as servers:
-        task = Task(target.name, servers, seconds)
-        command = [sys.executable, "-m", "tests.benchmarks.load", orjson.dumps(asdict(task)).decode()]
-        log = directory / "load.log"
+def _sittings(target: str, number: int, rounds: int, asked: Sequence[str]) -> Iterator[list[str]]:
+    """What is measured in this round, in lists of scenarios that share their servers."""
+    parts = {name: part for name, part in PARTS.items() if name in asked or not asked}
+    short = [name for part in parts.values() if not part.is_long for name in part.scenarios]
+    if short := [name for name in short if target == OURS or name not in OURS_ALONE]:
+        yield short
+    for index, part in enumerate(part for part in parts.values() if part.is_long):
+        if asked or number == index % rounds:
+            yield list(part.scenarios)
+
+
+def sitting(target: Target, scenarios: list[str], scale: Scale) -> tuple[Measures, dict[str, str]]:
+    """Start one target, load it, stop it. Returns what was measured, and which scenarios failed and why."""
+    with tempfile.TemporaryDirectory(prefix="streams-benchmark-") as name:
+        directory = Path(name)
         try:
-            with log.open("wb") as errors:
-                done = subprocess.run(
-                    command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
-                    timeout=LOAD_SECONDS,
-                )  # fmt: skip
-        except subprocess.TimeoutExpired as error:
-            raise ServerFailed(f"the load was not done in {LOAD_SECONDS:.0f} s") from error
-        if done.returncode != 0:
-            raise ServerFailed(last_line(log))
-        measures: Measures = orjson.loads(done.stdout)
-        return measures
+            with target.running(directory) as servers:
+                measures, failed = loaded(Task(target.name, servers, scenarios, scale), directory)
+        except ServerFailed as failure:
+            measures, failed = {}, {", ".join(scenarios): str(failure)}
+        if failed:
+            print_logs(directory)
+        return measures, failed
 
 
-def table(measured: dict[str, list[Measures]], reasons: dict[str, str]) -> Table:
-    shown = Table(caption="median \\[min–max] over the rounds", caption_justify="left")
-    shown.add_column("", no_wrap=True)
-    for name in TARGETS:
-        shown.add_column(name, justify="right")
-    counts = {name: str(len(rounds)) for name, rounds in measured.items()}
-    shown.add_row("rounds", *(reasons.get(name, counts.get(name)) for name in TARGETS), end_section=True)
-    for title, scenario, rows in SECTIONS:
-        shown.add_row(f"[bold]{title}[/bold]")
-        for label, measure, form in rows:
-            key = f"{scenario}/{measure}"
-            values = ([row[key] for row in measured.get(name, []) if key in row] for name in TARGETS)
-            cells = (cell(of_target, form) for of_target in values)
-            shown.add_row(f"  {label}", *cells, end_section=measure == rows[-1][1])
-    shown.add_row("[bold]frames, all scenarios and rounds[/bold]")
-    for label in ("frames", "lost", "extra"):
-        sums = (total(measured[name], label) if name in measured else None for name in TARGETS)
-        shown.add_row(f"  {label}", *("–" if count is None else f"{count:,.0f}" for count in sums))
-    return shown
-
-
-def total(rounds: list[Measures], measure: str) -> float:
-    return sum(value for row in rounds for key, value in row.items() if key.endswith(f"/{measure}"))
+def loaded(task: Task, directory: Path) -> tuple[Measures, dict[str, str]]:
+    """What the load process says."""
+    command = [sys.executable, "-m", "tests.benchmarks.scenarios", orjson.dumps(asdict(task)).decode()]
+    log = directory / "load.log"
+    try:
+        with log.open("wb") as errors:
+            done = subprocess.run(
+                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+                timeout=LOAD_SECONDS,
+            )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise ServerFailed(f"the load was not done in {LOAD_SECONDS:.0f} s") from error
+    if done.returncode != 0:
+        raise ServerFailed(last_line(log))
+    answer = orjson.loads(done.stdout)
+    return answer["measures"], answer["failed"]

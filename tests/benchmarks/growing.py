@@ -66,11 +66,11 @@ def measure(servers: Servers, directory: Path, writers: int, seconds: float) -> 
         with working("write", ["growing", order], directory) as write:
             write.answer(OVERTIME_SECONDS)
             stored = asyncio.run(_stored(task))
-            gateway_cpu, nats_cpu = cpu_seconds(servers.pids), cpu_seconds(servers.nats_pids)
+            gateway_cpu, nats_cpu = cpu_seconds(servers.pids), cpu_seconds(servers.broker_pids)
             write.tell("go")
             written: dict[str, Any] = write.answer(seconds + OVERTIME_SECONDS)
             gateway_cpu = cpu_seconds(servers.pids) - gateway_cpu
-            nats_cpu = cpu_seconds(servers.nats_pids) - nats_cpu
+            nats_cpu = cpu_seconds(servers.broker_pids) - nats_cpu
             stored = asyncio.run(_stored(task)) - stored
         watch.tell("stop")
         seen: dict[str, Any] = watch.answer(OVERTIME_SECONDS)

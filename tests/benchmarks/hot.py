@@ -66,11 +66,11 @@ def one_round(worker: Worker, servers: Servers, number: int, seconds: float) -> 
 
 def _one_turn(worker: Worker, servers: Servers, turn: Turn) -> Measures:
     stored = asyncio.run(_begun(servers.nats_url, turn))
-    nats_cpu = cpu_seconds(servers.nats_pids)
+    nats_cpu = cpu_seconds(servers.broker_pids)
     worker.tell(asdict(turn))
     seconds, answers = worker.answer(turn.seconds + ANSWER_SECONDS)
     counted = [Counted(**answer) for answer in answers]
-    nats_cpu = cpu_seconds(servers.nats_pids) - nats_cpu
+    nats_cpu = cpu_seconds(servers.broker_pids) - nats_cpu
     newest, count = asyncio.run(_ended(servers.nats_url, turn))
     increments = sum(one.increments for one in counted)
     if not increments:

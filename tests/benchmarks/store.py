@@ -203,7 +203,7 @@ def _single(directory: Path, scale: Scale) -> Iterator[Measures]:
                 ("always", always, scale.synced_calls),
             ):
                 is_reading = name == "default"
-                task = store_load.Task(servers.nats_url, servers.nats_pids, number, calls_, is_reading)
+                task = store_load.Task(servers.nats_url, servers.broker_pids, number, calls_, is_reading)
                 order = orjson.dumps(asdict(task)).decode()
                 yield named(name, answered("single", ["store_load", order], directory, ROUND_SECONDS))
 

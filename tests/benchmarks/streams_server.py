@@ -10,15 +10,23 @@ import sys
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
+import orjson
 import uvloop
 
 from streams.dev.nats_server import embedded
-from streams.gateway.server import listening
+from streams.gateway.hub import Hub
+from streams.gateway.server import App, Receive, Scope, Send, answer, listening
 from streams.jetstream.bucket import provision
 from streams.jetstream.connection import connected_to
 from streams.jetstream.feed import JetStreamFeed
 from streams.keys import Namespace
 from tests.everybody import open_hub
+
+STALL_SECONDS = 120.0
+"""Longer than in service, where half a minute ends it: what a slow reader gets at last is to be seen."""
+
+COUNTED = ("changes", "frames", "bytes", "writes", "conflated", "dropped", "stalled")
+"""Of `streams.gateway.measures`, those that are numbers."""
 
 
 async def nats(store: Path, *, is_always_synced: bool = False) -> None:
@@ -46,12 +54,23 @@ async def gateway(nats_url: str, port: int) -> None:
     namespace = Namespace()
     async with (
         connected_to(nats_url, name="benchmark gateway") as connection,
-        open_hub(JetStreamFeed(connection, namespace)) as hub,
+        open_hub(JetStreamFeed(connection, namespace), stall_seconds=STALL_SECONDS) as hub,
     ):
         await provision(connection, namespace, "bench")
         with socket.create_server(("127.0.0.1", port), backlog=1024) as listener:
-            async with listening(hub, listener):
+            async with listening(hub, listener, counts(hub)):
                 await stop_requested()
+
+
+def counts(hub: Hub) -> App:
+    """What the hub has counted, as JSON, to whoever asks for anything on its port by plain HTTP."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        measures = hub.measures
+        told = {name: getattr(measures, name) for name in COUNTED}
+        await answer(send, 200, orjson.dumps(told), "application/json")
+
+    return app
 
 
 async def stop_requested() -> None:

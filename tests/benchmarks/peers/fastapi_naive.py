@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from contextlib import suppress
 from typing import Any
 
 from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
@@ -16,17 +17,20 @@ items: defaultdict[str, dict[str, Any]] = defaultdict(dict)
 @app.websocket("/")
 async def watch(socket: WebSocket) -> None:
     await socket.accept()
-    join = await socket.receive_json()
-    group = join["data"]["groupId"]
-    await socket.send_json({"groupId": group, "event": {"type": "sync", "data": list(items[group].values())}})
-    rooms[group].add(socket)
+    joined: set[str] = set()
     try:
         while True:
-            await socket.receive_text()
+            join = await socket.receive_json()
+            group = join["data"]["groupId"]
+            state = list(items[group].values())
+            await socket.send_json({"groupId": group, "event": {"type": "sync", "data": state}})
+            rooms[group].add(socket)
+            joined.add(group)
     except WebSocketDisconnect:
         pass
     finally:
-        rooms[group].discard(socket)
+        for group in joined:
+            rooms[group].discard(socket)
 
 
 @app.post("/{group}/{item_id}", status_code=204)
@@ -35,4 +39,6 @@ async def write(group: str, item_id: str, request: Request) -> None:
     items[group][item_id] = item
     text = json.dumps({"groupId": group, "id": item_id, "event": {"type": "update", "data": item}})
     for socket in list(rooms[group]):
-        await socket.send_text(text)
+        # It may have gone while the ones before it were written to.
+        with suppress(WebSocketDisconnect, RuntimeError):
+            await socket.send_text(text)

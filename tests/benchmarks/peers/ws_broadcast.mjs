@@ -24,13 +24,16 @@ const server = createServer((request, response) => {
 });
 
 new WebSocketServer({ server }).on("connection", (socket) => {
-  socket.once("message", (message) => {
+  const joined = new Set();
+  socket.on("message", (message) => {
     const group = JSON.parse(message).data.groupId;
-    const room = entry(rooms, group, () => new Set());
     const data = [...entry(items, group, () => new Map()).values()];
     socket.send(JSON.stringify({ groupId: group, event: { type: "sync", data } }));
-    room.add(socket);
-    socket.on("close", () => room.delete(socket));
+    entry(rooms, group, () => new Set()).add(socket);
+    joined.add(group);
+  });
+  socket.on("close", () => {
+    for (const group of joined) rooms.get(group).delete(socket);
   });
 });
 
