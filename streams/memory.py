@@ -10,15 +10,30 @@ import asyncio
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from streams.changes import Change, EventSent, ItemDeleted, ItemSet, Stored, checked_event
 from streams.errors import UnknownStream
 from streams.folding import Held, fold
 from streams.keys import Address
-from streams.store import FOREVER, Decide, Delta, Epoch, EpochChanged, Lifetime, Position, Written
+from streams.store import (
+    FOREVER,
+    Decide,
+    Delta,
+    Epoch,
+    EpochChanged,
+    Lifetime,
+    Position,
+    Record,
+    Records,
+    Written,
+)
+
+RECENT_RECORDS = 256
+"""Records that are read at once, whatever they are of."""
 
 
 @dataclass
@@ -27,6 +42,14 @@ class _Bucket:
     end: int = 0
     newest: dict[tuple[str, str], Stored] = field(default_factory=dict)
     """By group and id. Deleted items stay as markers; they are few where this store is used."""
+
+    def records(self, after: int) -> list[Record]:
+        found = [
+            Record(group, item_id, change.revision, partial(_itself, change))
+            for (group, item_id), change in self.newest.items()
+            if change.revision > after
+        ]
+        return sorted(found, key=lambda record: record.revision)
 
 
 class MemoryStore:
@@ -104,11 +127,28 @@ class MemoryStore:
         return self._bucket(stream).epoch.is_guarded
 
     async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
-        bucket = self._bucket(stream)
-        if at_least.epoch != bucket.epoch:
-            raise EpochChanged
+        bucket = self._bucket_of(stream, at_least)
         found = [c for (g, _), c in bucket.newest.items() if g == group and c.revision > after]
         return Delta(sorted(found, key=lambda c: c.revision), Position(bucket.epoch, bucket.end))
+
+    async def changes_of(self, stream: str, groups: Sequence[str], after: int, at_least: Position) -> Records:
+        bucket, wanted = self._bucket_of(stream, at_least), set(groups)
+        found = [record for record in bucket.records(after) if record.group in wanted]
+        return Records(found, Position(bucket.epoch, bucket.end), len(found))
+
+    async def recent(self, stream: str, after: int, at_least: Position) -> Records | None:
+        bucket = self._bucket_of(stream, at_least)
+        found = bucket.records(after)
+        page, rest = found[:RECENT_RECORDS], found[RECENT_RECORDS:]
+        listened = [record for record in page if (stream, record.group) in self._listeners]
+        upto = page[-1].revision if rest else bucket.end
+        return Records(listened, Position(bucket.epoch, upto), len(page), len(rest))
+
+    def _bucket_of(self, stream: str, position: Position) -> _Bucket:
+        bucket = self._bucket(stream)
+        if position.epoch != bucket.epoch:
+            raise EpochChanged
+        return bucket
 
     def _present(self, stream: str) -> dict[tuple[str, str], ItemSet]:
         now = _now_ms()
@@ -145,6 +185,10 @@ class MemoryStore:
             bucket = _Bucket(Epoch(secrets.token_hex(6), _now_ms()))
             self._buckets[stream] = bucket
         return bucket
+
+
+def _itself(change: Stored) -> Stored:
+    return change
 
 
 def _now_ms() -> int:

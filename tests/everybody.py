@@ -20,6 +20,7 @@ class NothingRevoked:
 
     is_stale = False
     is_verified = True
+    age_seconds = 0.0
 
     async def current(self) -> None:
         pass

@@ -43,6 +43,11 @@ class KnownRevoked(Protocol):
         """Whether everything is known that was revoked before the line to NATS was last renewed."""
         ...
 
+    @property
+    def age_seconds(self) -> float:
+        """How long ago all of it was known last."""
+        ...
+
     async def current(self) -> None:
         """Return when everything is known that was revoked before this call. Mostly at once."""
         ...
@@ -51,10 +56,22 @@ class KnownRevoked(Protocol):
 
 
 class Access:
-    """What a gateway asks before it lets anybody have anything."""
+    """What a gateway asks before it lets anybody have anything.
 
-    def __init__(self, verifier: Verifier, rules: Rules, revoked: KnownRevoked, feed: Feed) -> None:
+    `is_connected` says whether the line to NATS stands, for whoever wants to know how it is.
+    """
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        rules: Rules,
+        revoked: KnownRevoked,
+        feed: Feed,
+        *,
+        is_connected: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._verifier, self._rules, self._revoked, self._feed = verifier, rules, revoked, feed
+        self._is_connected = is_connected
         self._asked: dict[str, tuple[float, bool]] = {}
         """When a bucket was asked whether its stream has a rule, and what it said; of those that exist."""
 
@@ -67,6 +84,16 @@ class Access:
     def is_current(self) -> bool:
         """Whether frames may go out: not while a revocation may have been missed."""
         return self._revoked.is_verified
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the line to NATS stands, as far as is known."""
+        return self._is_connected()
+
+    @property
+    def revocations_seconds(self) -> float:
+        """How long ago it was known last what was revoked. It grows while NATS does not answer."""
+        return self._revoked.age_seconds
 
     async def current(self) -> None:
         """Return when frames may go out again. Mostly at once."""

@@ -5,6 +5,9 @@ looking for losses that nobody noticed are one and the same operation: ask
 the leader how far the bucket has come, and read what changed since the
 position up to which the group is known to be complete.
 
+A follower does all of that by itself, or leaves all but the first read to a
+keeper, which does it for all groups of a bucket at once.
+
 Listening starts before the first read, so that no write falls between the
 two. The price: some changes come twice, and the group drops them.
 """
@@ -15,12 +18,14 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
-from streams.changes import Change, EventSent
+from streams.changes import Change, EventSent, ItemDeleted
 from streams.errors import StoreUnavailable
 from streams.gateway.group import Group, Shown
-from streams.store import EpochChanged, Feed, Position
+from streams.gateway.wish import Wish
+from streams.store import Epoch, EpochChanged, Feed, Position
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +40,29 @@ RETRY_SECONDS = (0.05, 5.0)
 """First and longest wait after a failure; doubled each time, with jitter."""
 
 
+class Upkeep(Protocol):
+    """What keeps a group complete that has been read once."""
+
+    @property
+    def position(self) -> Position | None:
+        """All groups that are kept hold everything up to here."""
+        ...
+
+    def take_over(self, follower: Follower) -> None:
+        """The follower's group was read."""
+        ...
+
+    def want(self, follower: Follower) -> None:
+        """Somebody waits until the group holds all that is committed by now."""
+        ...
+
+    def lose(self) -> None:
+        """Changes of any group may have been missed."""
+        ...
+
+
 class Follower:
-    """One group and the task that keeps it.
+    """One group and the task that keeps it, or reads it for its keeper.
 
     `shown` is called with what watchers must be told, `event` with ephemeral
     events, and `restarted` when the bucket was made anew or set back or has
@@ -57,22 +83,28 @@ class Follower:
         begun: Callable[[], None] = lambda: None,
     ) -> None:
         self.group = Group()
-        self._feed, self._stream, self._name = feed, stream, group
+        self.name = group
+        self.verified_at = -math.inf
+        """By the loop's clock: when the question began by which the group was last known to be complete."""
+        self._feed, self._stream = feed, stream
         self._shown, self._event, self._restarted, self._begun = shown, event, restarted, begun
         self._waiting: list[asyncio.Future[None]] = []
-        self._wanted = asyncio.Event()
-        self._verified_at = -math.inf
+        self._wish = Wish()
+        """To look at the bucket. Where it has a keeper, nobody waits for that."""
         self._losses = self._losses_verified = 0
+        self._upkeep: Upkeep | None = None
+        self._anew: asyncio.Future[None] | None = None
+        """Done when what was read is void, while the group is left to its keeper."""
 
     @property
     def loaded(self) -> bool:
         """Whether the group has been read once: before that it is shown to nobody."""
         return self.group.position is not None
 
-    @property
-    def verified_at(self) -> float:
-        """By the loop's clock: when the question began by which the group was last known to be complete."""
-        return self._verified_at
+    def is_of(self, epoch: Epoch) -> bool:
+        """Whether it was read, and in that epoch."""
+        position = self.group.position
+        return position is not None and position.epoch == epoch
 
     @property
     def is_verified(self) -> bool:
@@ -89,15 +121,53 @@ class Follower:
         """
         done = asyncio.get_running_loop().create_future()
         self._waiting.append(done)
-        self._wanted.set()
+        if self._upkeep is None:
+            self.check()
+        elif self.loaded:
+            self._upkeep.want(self)
         await done
 
     def check(self) -> None:
         """Look for what may have been lost, soon."""
-        self._wanted.set()
+        self._wish.make()
 
-    def behind(self, end: Position) -> bool:
-        return self.group.position != end
+    # For a keeper.
+
+    def leave_to(self, upkeep: Upkeep) -> None:
+        """Only read the group, once, and leave it to a keeper from then on. Called before it runs."""
+        self._upkeep = upkeep
+
+    def show(self, missed: list[Shown]) -> None:
+        """Tell the watchers what was found that the live feed had missed."""
+        self._shown(missed)
+
+    def reach(self) -> None:
+        """Take over how far the keeper knows all its groups to be complete."""
+        position = None if self._upkeep is None else self._upkeep.position
+        if position is not None and self.is_of(position.epoch):
+            self.group.reach(position)
+
+    def take_waiting(self) -> list[asyncio.Future[None]]:
+        """Those who wait for the group to be fresh: it is for the caller to tell them."""
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def put_back(self, waiting: list[asyncio.Future[None]]) -> None:
+        """They could not be told, and wait on."""
+        self._waiting = waiting + self._waiting
+
+    def begin_anew(self) -> None:
+        """What was read is void: read it again."""
+        if self._anew is not None and not self._anew.done():
+            self._start_over()
+            self._anew.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        """The group cannot be kept any more."""
+        if self._anew is not None and not self._anew.done():
+            self._anew.set_exception(error)
+
+    # Its task.
 
     async def run(self) -> None:
         """Follow until cancelled. Trouble with the network is retried here and reaches nobody else.
@@ -108,7 +178,7 @@ class Follower:
         # Nobody listened before.
         self._losses += 1
         try:
-            async with self._feed.listening(self._stream, self._name, self._deliver, self._lose):
+            async with self._feed.listening(self._stream, self.name, self._deliver, self._lose):
                 await self._follow()
         except Exception as error:
             self._losses += 1
@@ -121,35 +191,41 @@ class Follower:
     async def _follow(self) -> None:
         failures, settled = 0, False
         while True:
-            self._wanted.clear()
+            self._wish.forget()
             waiting, self._waiting = self._waiting, []
             began, losses = asyncio.get_running_loop().time(), self._losses
             try:
                 await self._catch_up(began)
             except EpochChanged:
-                self._start_over("its bucket was made anew, set back, or has new rules")
-                self._waiting = waiting + self._waiting
+                log.error(
+                    "starting over, its bucket was made anew, set back, or has new rules group=%s/%s",
+                    self._stream,
+                    self.name,
+                )
+                self._start_over()
+                self.put_back(waiting)
                 continue
             except StoreUnavailable as error:
                 failures += 1
                 log.warning(
-                    "cannot read the group, trying again: %s group=%s/%s", error, self._stream, self._name
+                    "cannot read the group, trying again: %s group=%s/%s", error, self._stream, self.name
                 )
-                self._waiting = waiting + self._waiting
-                await asyncio.sleep(_backoff(failures))
+                self.put_back(waiting)
+                await asyncio.sleep(backoff(failures))
                 continue
             except BaseException:
                 # Whoever waits is told by `run`, also about what ended the task.
-                self._waiting = waiting + self._waiting
+                self.put_back(waiting)
                 raise
-            failures, self._verified_at, self._losses_verified = 0, began, losses
-            for done in waiting:
-                if not done.done():
-                    done.set_result(None)
+            failures, self.verified_at, self._losses_verified = 0, began, losses
+            tell(waiting)
+            if self._upkeep is not None:
+                await self._kept_by(self._upkeep)
+                continue
             try:
                 # Not `wait_for`: before Python 3.12 it may lose a cancellation that comes with the wish.
                 async with asyncio.timeout(None if settled else SETTLE_SECONDS):
-                    await self._wanted.wait()
+                    await self._wish.made()
             except TimeoutError:
                 settled = True
 
@@ -162,35 +238,56 @@ class Follower:
         if known is not None and known.revision >= end.revision:
             return
         first = known is None
-        whole = known is not None and now - self._verified_at > MARKERS_TRUSTED_SECONDS
+        whole = known is not None and now - self.verified_at > MARKERS_TRUSTED_SECONDS
         after = 0 if known is None or whole else known.revision
-        delta = await self._feed.changes(self._stream, self._name, after, end)
+        delta = await self._feed.changes(self._stream, self.name, after, end)
         missed = self.group.replace(delta) if whole else self.group.catch_up(delta)
         if first:
             self._begun()
         elif missed:
-            log.info("repaired changes=%d group=%s/%s", len(missed), self._stream, self._name)
+            log.info("repaired changes=%d group=%s/%s", len(missed), self._stream, self.name)
             self._shown(missed)
 
-    def _start_over(self, why: str) -> None:
-        log.error("starting over, %s group=%s/%s", why, self._stream, self._name)
+    async def _kept_by(self, upkeep: Upkeep) -> None:
+        """Leave the group to its keeper, until what was read is void."""
+        self._anew = asyncio.get_running_loop().create_future()
+        upkeep.take_over(self)
+        if self._waiting:
+            upkeep.want(self)
+        await self._anew
+
+    def _start_over(self) -> None:
         self.group = Group()
         self._restarted()
 
     def _lose(self) -> None:
         self._losses += 1
-        self.check()
+        if self._upkeep is not None:
+            self._upkeep.lose()
+        else:
+            self.check()
 
     def _deliver(self, change: Change) -> None:
         if isinstance(change, EventSent):
             if self.loaded:
                 self._event(change)
             return
+        if isinstance(change, ItemDeleted):
+            # What is remembered of deletes goes with this.
+            self.reach()
         shown = self.group.apply(change)
         if shown is not None and self.loaded:
             self._shown([shown])
 
 
-def _backoff(failures: int) -> float:
+def tell(waiting: Iterable[asyncio.Future[None]]) -> None:
+    """The group is fresh."""
+    for done in waiting:
+        if not done.done():
+            done.set_result(None)
+
+
+def backoff(failures: int) -> float:
+    """How many seconds to wait after so many failures in a row."""
     first, longest = RETRY_SECONDS
     return random.uniform(0.5, 1.0) * min(longest, first * 2.0**failures)

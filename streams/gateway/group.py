@@ -85,7 +85,7 @@ class Group:
         shown to anybody, that is everything.
         """
         shown = [seen for change in delta.changes if (seen := self.apply(change))]
-        self._reach(delta.position)
+        self.reach(delta.position)
         return shown
 
     def replace(self, whole: Delta) -> list[Shown]:
@@ -115,10 +115,15 @@ class Group:
         item = self._items.get(item_id)
         return self._gone.get(item_id, 0) if item is None else item.revision
 
+    def is_old(self, item_id: str, revision: int) -> bool:
+        """Whether a change of that revision would say nothing new."""
+        return revision <= self._position or revision <= self.revision_of(item_id)
+
     def __len__(self) -> int:
         return len(self._items)
 
-    def _reach(self, position: Position) -> None:
+    def reach(self, position: Position) -> None:
+        """Everything up to there is in. What is remembered of deletes below it is not needed any more."""
         self._epoch = position.epoch
         if position.revision > self._position:
             self._position = position.revision

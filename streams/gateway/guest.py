@@ -153,17 +153,17 @@ class Guest:
         for room in self._rooms.rooms():
             self._hub.leave(self, room)
         self._hub.guests.exit(self)
-        self._hub.forget(self)
+        self._hub.outbox.forget(self)
 
     def fall_behind(self) -> None:
         """The client does not read any more what is written."""
         if not self._is_gone:
-            self._hub.fall_behind(self)
+            self._hub.outbox.fall_behind(self)
 
     def catch_up(self) -> None:
         """It does again."""
         if not self._is_gone:
-            self._hub.catch_up(self)
+            self._hub.outbox.catch_up(self)
 
     # What the hub asks of it.
 

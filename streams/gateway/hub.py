@@ -1,4 +1,4 @@
-"""Who watches what: joins, leaves, and one flush per tick of the event loop.
+"""Who watches what: joins, leaves, and what is kept of a group for as long as it is watched.
 
 A hub exists only while it runs. It owns one audience for every watched
 group, each with a follower of its own; one group's trouble never ends the
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,14 +18,16 @@ from streams.errors import (
     InvalidName,
     NotLetIn,
     StoreUnavailable,
-    StreamsError,
     UnknownStream,
 )
 from streams.gateway.access import Access
 from streams.gateway.audience import Audience
 from streams.gateway.guests import Guests
+from streams.gateway.health import GRACE_SECONDS, Health, Signs
+from streams.gateway.keepers import Keepers
 from streams.gateway.laggards import STALL_SECONDS, UNREAD_BYTES, Laggards
 from streams.gateway.measures import Measures
+from streams.gateway.outbox import Outbox
 from streams.gateway.watcher import Watcher
 from streams.messages import CLOSE_INTERNAL_ERROR, Room
 from streams.store import Feed, Store
@@ -35,14 +36,10 @@ from streams.tasks import BackgroundTasks, background_tasks
 log = logging.getLogger(__name__)
 
 LOOK_FOR_LOSSES_SECONDS = 15.0
-"""How often every watched group is compared with its bucket. Costs one request where nothing was written."""
+"""How often what is watched of a bucket is compared with it. One request where nothing was written."""
 
 LINGER_SECONDS = 10.0
 """How long a group is followed after its last watcher left: a page that reloads finds it warm."""
-
-
-HELD_SECONDS = 30.0
-"""How long frames may wait for revocations to be known, before everybody is sent away."""
 
 
 class Hub:
@@ -55,23 +52,24 @@ class Hub:
         events: Store,
         tasks: BackgroundTasks,
         *,
+        measures: Measures,
         linger_seconds: float,
+        look_for_losses_seconds: float,
         stall_seconds: float,
         unread_bytes: int,
+        grace_seconds: float,
     ) -> None:
-        self.access, self.measures = access, Measures()
+        self.access, self.measures = access, measures
+        self.health = Health(grace_seconds)
         self.guests = Guests(access, tasks)
         self.is_leaving = False
         """Whether this gateway is about to end: it serves, and new clients had better go elsewhere."""
         self._feed, self._events, self._tasks, self._linger = feed, events, tasks, linger_seconds
+        self.keepers = Keepers(feed, tasks, self.measures, look_for_losses_seconds)
         self._audiences: dict[tuple[str, str], Audience] = {}
         self._followers: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._dirty: list[Audience] = []
-        self._laggards = Laggards(self.measures, stall_seconds=stall_seconds, unread_bytes=unread_bytes)
-        self._reading: dict[Watcher, None] = {}
-        """Those who were behind and read again, and must be told what they missed."""
-        self._is_held = False
-        """Whether frames wait for revocations to be known."""
+        laggards = Laggards(measures, stall_seconds=stall_seconds, unread_bytes=unread_bytes)
+        self.outbox = Outbox(self._audiences, access, tasks, measures, laggards, self.guests.send_away)
         self._loop = asyncio.get_running_loop()
 
     @classmethod
@@ -87,12 +85,15 @@ class Hub:
         recheck_seconds: float | None = None,
         stall_seconds: float = STALL_SECONDS,
         unread_bytes: int = UNREAD_BYTES,
+        grace_seconds: float = GRACE_SECONDS,
+        measures: Measures | None = None,
     ) -> AsyncIterator[Hub]:
         """A hub for the length of the block. What clients send goes out through `events`.
 
         Rules are asked again about everybody every `recheck_seconds`. A
         client that takes nothing for `stall_seconds` is sent away, and some
-        are when more than `unread_bytes` wait for all of them.
+        are when more than `unread_bytes` wait for all of them. Without NATS
+        this gateway says for `grace_seconds` that it is ready.
         """
         async with background_tasks() as tasks:
             hub = cls(
@@ -101,10 +102,12 @@ class Hub:
                 events,
                 tasks,
                 linger_seconds=linger_seconds,
+                look_for_losses_seconds=look_for_losses_seconds,
                 stall_seconds=stall_seconds,
                 unread_bytes=unread_bytes,
+                grace_seconds=grace_seconds,
+                measures=measures or Measures(),
             )
-            tasks.start(hub._look_for_losses(look_for_losses_seconds), name="gateway: look for losses")
             if recheck_seconds is not None:
                 tasks.start(hub.guests.recheck_every(recheck_seconds), name="gateway: ask rules again")
             yield hub
@@ -133,93 +136,6 @@ class Hub:
             audience.remove(watcher, room)
             self._end_later(audience)
 
-    def fall_behind(self, watcher: Watcher) -> None:
-        """Write nothing to a watcher that does not read, until it does."""
-        for audience in self._watched_by(watcher):
-            audience.fall_behind(watcher)
-        self._laggards.add(watcher)
-
-    def catch_up(self, watcher: Watcher) -> None:
-        """It reads again: tell it, at the end of this tick, what it has missed."""
-        self._laggards.discard(watcher)
-        self._wake()
-        self._reading[watcher] = None
-
-    def forget(self, watcher: Watcher) -> None:
-        """It is gone, and has left its rooms."""
-        self._laggards.discard(watcher)
-        self._reading.pop(watcher, None)
-
-    def flush(self) -> None:
-        """Write every frame that waits, in one write per socket.
-
-        Not while a revocation may have been missed: whoever it is about must not be told what came after.
-        """
-        if not (self._dirty or self._reading):
-            return
-        if not self.access.is_current:
-            if not self._is_held:
-                self._is_held = True
-                self._tasks.start(
-                    self._flush_when_current(), name="gateway: flush when revocations are known"
-                )
-            return
-        dirty, self._dirty = self._dirty, []
-        told = [each for audience in dirty for each in audience.take()]
-        self.measures.frames += sum(len(each.watchers) * each.messages for each in told)
-        if len(told) == 1:
-            self._write(told[0].frames, told[0].watchers)
-        else:
-            parts: dict[Watcher, list[bytes]] = {}
-            for each in told:
-                for watcher in each.watchers:
-                    parts.setdefault(watcher, []).append(each.frames)
-            for watcher, own in parts.items():
-                self._write(own[0] if len(own) == 1 else b"".join(own), (watcher,))
-        # Last: what they are told is the newest, and nothing that waits is older than that.
-        while self._reading:
-            self._tell_what_was_missed(self._reading.popitem()[0])
-
-    def _write(self, frames: bytes, watchers: Sequence[Watcher]) -> None:
-        for watcher in watchers:
-            watcher.write(frames)
-        self.measures.writes += len(watchers)
-        self.measures.bytes += len(watchers) * len(frames)
-
-    def _tell_what_was_missed(self, watcher: Watcher) -> None:
-        rooms: dict[tuple[str, str], list[Room]] = {}
-        for room in watcher.rooms():
-            rooms.setdefault((room.stream, room.group), []).append(room)
-        for key, own in rooms.items():
-            audience = self._audiences.get(key)
-            if watcher.is_behind or audience is None or not audience.is_behind(watcher):
-                # It did not read for long. What is left comes when it reads again.
-                continue
-            frames = audience.catch_up(watcher, [room for room in own if audience.is_watched(watcher, room)])
-            if frames:
-                self.measures.frames += len(frames)
-                self._write(b"".join(frames), (watcher,))
-
-    async def _flush_when_current(self) -> None:
-        try:
-            async with asyncio.timeout(HELD_SECONDS):
-                while not self.access.is_current:
-                    try:
-                        await self.access.current()
-                    except StreamsError as error:
-                        log.warning("frames wait, because what was revoked is not known: %s", error)
-                        await asyncio.sleep(random.uniform(0.2, 1.0))
-        except TimeoutError:
-            log.error("what was revoked cannot be known; all sockets are closed")
-            self._dirty.clear()
-            self._reading.clear()
-            for audience in self._audiences.values():
-                audience.take()
-            self.guests.send_away(CLOSE_INTERNAL_ERROR, "it is not known what was revoked; come back")
-        finally:
-            self._is_held = False
-        self.flush()
-
     @property
     def watched_groups(self) -> int:
         return len(self._audiences)
@@ -232,26 +148,36 @@ class Hub:
     @property
     def behind(self) -> int:
         """Clients that do not read."""
-        return len(self._laggards)
+        return len(self.outbox.laggards)
 
     @property
     def unread_bytes(self) -> int:
         """What was written to clients that do not read, and is not yet on its way."""
-        return self._laggards.unread_bytes
+        return self.outbox.laggards.unread_bytes
 
     @property
     def cached_bytes(self) -> int:
         """The values of all items of all groups that are watched."""
         return sum(audience.follower.group.size for audience in self._audiences.values())
 
+    @property
+    def oldest_check_seconds(self) -> float:
+        """How long ago the question began by which all that is watched was last known to be complete."""
+        return self.keepers.age_seconds
+
+    @property
+    def signs(self) -> Signs:
+        """What says how this gateway is."""
+        return Signs(
+            is_connected=self.access.is_connected,
+            revocations_seconds=self.access.revocations_seconds,
+            feeds_seconds=self.keepers.least_age_seconds,
+            is_leaving=self.is_leaving,
+        )
+
     def not_ready(self) -> list[str]:
         """Why new clients had better go elsewhere; empty: they need not. Anybody may read it."""
-        reasons = []
-        if not self.access.is_ready:
-            reasons.append("NATS is away")
-        if self.is_leaving:
-            reasons.append("this gateway is about to end")
-        return reasons
+        return self.health.not_ready(self.signs)
 
     async def _join(self, watcher: Watcher, room: Room) -> None:
         try:
@@ -282,14 +208,10 @@ class Hub:
         # From here on nothing waits: what is pending was committed before
         # the state that is sent now, and goes to those who were here before.
         if watcher.watches(room):
-            self.flush()
+            self.outbox.flush()
             audience.add(watcher, room)
-            if watcher.is_behind:
-                # It would wait with all else that is not read.
-                audience.fall_behind(watcher, is_outdated=True)
-            else:
-                self.measures.frames += 1
-                self._write(audience.state(room), (watcher,))
+            self.measures.joins += 1
+            self.outbox.tell_state(watcher, audience, room)
 
     async def _fresh(self, room: Room) -> Audience:
         audience = self._audience(room.stream, room.group)
@@ -307,7 +229,9 @@ class Hub:
         key = (stream, group)
         audience = self._audiences.get(key)
         if audience is None:
-            audience = self._audiences[key] = Audience(self._feed, stream, group, self.measures, self._mark)
+            audience = self._audiences[key] = Audience(
+                self._feed, stream, group, self.measures, self.outbox.mark
+            )
             self._followers[key] = self._tasks.start(
                 self._follow(audience), name=f"gateway: follow {stream}/{group}"
             )
@@ -316,7 +240,8 @@ class Hub:
     async def _follow(self, audience: Audience) -> None:
         key = (audience.stream, audience.name)
         try:
-            await audience.follower.run()
+            with self.keepers.keeping(audience.stream, audience.follower):
+                await audience.follower.run()
         except (UnknownStream, BucketNotUsable):
             # Told to everybody who waited; nobody watches what never began.
             audience.send_away()
@@ -332,19 +257,6 @@ class Hub:
             if self._audiences.get(key) is audience:
                 del self._audiences[key], self._followers[key]
 
-    def _watched_by(self, watcher: Watcher) -> list[Audience]:
-        keys = {(room.stream, room.group) for room in watcher.rooms()}
-        return [audience for key in keys if (audience := self._audiences.get(key)) is not None]
-
-    def _mark(self, audience: Audience) -> None:
-        self._wake()
-        self._dirty.append(audience)
-
-    def _wake(self) -> None:
-        """Flush at the end of this tick."""
-        if not (self._dirty or self._reading):
-            self._loop.call_soon(self.flush)
-
     def _end_later(self, audience: Audience) -> None:
         if audience.empty:
             self._loop.call_later(self._linger, self._end_if_empty, audience)
@@ -354,18 +266,6 @@ class Hub:
         if audience.empty and self._audiences.get(key) is audience:
             self._followers[key].cancel()
             del self._audiences[key], self._followers[key]
-
-    async def _look_for_losses(self, seconds: float) -> None:
-        while True:
-            await asyncio.sleep(seconds * random.uniform(0.8, 1.2))
-            for stream in {stream for stream, _ in self._audiences}:
-                try:
-                    end = await self._feed.end(stream)
-                except (StoreUnavailable, UnknownStream):
-                    continue  # the followers say so themselves
-                for audience in list(self._audiences.values()):
-                    if audience.stream == stream and audience.follower.behind(end):
-                        audience.follower.check()
 
 
 def _refuse(watcher: Watcher, room: Room, code: str, sentence: str) -> None:

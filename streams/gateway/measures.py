@@ -51,6 +51,8 @@ class Measures:
     """Changes of items that NATS told of, in groups that are followed."""
     events: int = 0
     """Ephemeral events, likewise."""
+    joins: int = 0
+    """Rooms whose state was sent to a client that asked for it, or waits for it to read."""
     frames: int = 0
     """WebSocket messages about rooms that went out, each once for every client."""
     bytes: int = 0

@@ -20,3 +20,17 @@ class Pace:
             return False
         self._left -= 1
         return True
+
+
+class Share:
+    """A share of a processor, for work that may take its time. `now` is in seconds of a clock that rises."""
+
+    __slots__ = ("_free_at", "_share")
+
+    def __init__(self, share: float) -> None:
+        self._share, self._free_at = share, 0.0
+
+    def spend(self, seconds: float, now: float) -> float:
+        """So long was worked. When to go on, so that all who have the share together do not take more."""
+        self._free_at = max(self._free_at, now) + seconds / self._share - seconds
+        return self._free_at

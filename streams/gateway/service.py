@@ -9,7 +9,10 @@ from streams.auth.revocations import Revocation
 from streams.auth.rules import Rules
 from streams.auth.tokens import Verifier
 from streams.gateway.access import Access
+from streams.gateway.health import GRACE_SECONDS
 from streams.gateway.hub import Hub
+from streams.gateway.laggards import STALL_SECONDS, UNREAD_BYTES
+from streams.gateway.measures import Measures
 from streams.gateway.revoked import Revoked
 from streams.jetstream.connection import Connection
 from streams.jetstream.feed import JetStreamFeed
@@ -25,11 +28,17 @@ async def gateway(
     rules: Rules,
     *,
     recheck_seconds: float | None = None,
+    stall_seconds: float = STALL_SECONDS,
+    unread_bytes: int = UNREAD_BYTES,
+    grace_seconds: float = GRACE_SECONDS,
+    measures: Measures | None = None,
 ) -> AsyncIterator[Hub]:
     """A hub that serves the streams of a namespace. Entered when revocations are known.
 
     Rules are asked again about everybody every `recheck_seconds`; None: at
-    fresh tokens and revocations only.
+    fresh tokens and revocations only. The other limits are those of
+    `Hub.running`. What the rules took is in `measures`, if whoever made the
+    rules has put it there.
 
     Raises:
         BucketNotUsable: Revocations have no bucket: the namespace is not provisioned.
@@ -45,9 +54,13 @@ async def gateway(
         Revoked.running(feed, changed, leeway_seconds=verifier.leeway_seconds) as revoked,
         Hub.running(
             feed,
-            Access(verifier, rules, revoked, feed),
+            Access(verifier, rules, revoked, feed, is_connected=lambda: connection.is_connected),
             KvStore(connection, namespace),
             recheck_seconds=recheck_seconds,
+            stall_seconds=stall_seconds,
+            unread_bytes=unread_bytes,
+            grace_seconds=grace_seconds,
+            measures=measures,
         ) as hub,
     ):
         let_go.append(hub.guests.revoked)

@@ -13,6 +13,7 @@ that gave it had come.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import secrets
 import time
@@ -20,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import orjson
+from nats.aio.msg import Msg
 
 from streams.changes import MAX_VALUE_BYTES, json_object
 from streams.errors import BucketNotUsable, Contention, StoreUnavailable
@@ -31,6 +33,9 @@ from streams.keys import LAYOUT_VERSION, Namespace
 
 _NAME_IN_USE = 10058
 _WRONG_LAST_SEQUENCE = 10071
+
+SERVED_SECONDS = 5.0
+"""How long a bucket that is there may be without a server that leads it, before that is an error."""
 
 ATTEMPTS = 10
 """How often provisioning writes the record again when others have changed it meanwhile."""
@@ -207,13 +212,28 @@ async def _write_meta(connection: Connection, namespace: Namespace, stream: str,
     # Never expires.
     headers = {EXPECTED: str(meta.revision), TTL: "never"}
     try:
-        message = await connection.request(namespace.meta(stream), orjson.dumps(record), headers=headers)
+        message = await _asked_until_served(connection, namespace.meta(stream), orjson.dumps(record), headers)
     except (NobodyAnswers, AnswerLost) as error:
-        raise StoreUnavailable(f"the bucket of stream {stream!r} cannot be written: {error}") from error
+        why = str(error) or "no server leads it"
+        raise StoreUnavailable(f"the bucket of stream {stream!r} cannot be written: {why}") from error
     answer = orjson.loads(message.data)
     if "error" in answer and error_code(answer) != _WRONG_LAST_SEQUENCE:
         raise BucketNotUsable(f"the bucket of stream {stream!r} cannot be written: {reason(answer)}")
     return "error" not in answer
+
+
+async def _asked_until_served(
+    connection: Connection, subject: str, data: bytes, headers: dict[str, str]
+) -> Msg:
+    """In a cluster, a bucket that was just made is served only when one of its servers leads it."""
+    until = time.monotonic() + SERVED_SECONDS
+    while True:
+        try:
+            return await connection.request(subject, data, headers=headers)
+        except NobodyAnswers:
+            if time.monotonic() > until:
+                raise
+            await asyncio.sleep(0.05)
 
 
 def _newer(bucket: str, meta: Meta) -> BucketNotUsable:

@@ -3,30 +3,77 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeAlias
 
 import nats.errors
 from nats.aio.client import Client
-from nats.aio.msg import Msg
+from nats.protocol.command import sub_cmd, unsub_cmd
 
-Handler: TypeAlias = Callable[[Msg], None]
+from streams.jetstream.received import Message
+
+log = logging.getLogger(__name__)
+
+Handler: TypeAlias = Callable[[Message], None]
 
 
 class FastClient(Client):
-    """nats-py's client, which looks at headers once, and at the server before it says who we are.
+    """nats-py's client, which hands messages over as it reads them, and looks at a server before it talks.
 
-    Its own looks at every character of every name, which is most of what a
-    message costs. Those that we read are made by the server and by us.
+    Its own subscriptions each have a task and a queue. What these hold too
+    much of is dropped, and a message costs several turns of the loop. Here,
+    whoever is slow is slow in reading: the server notices, and ends the line.
     """
 
     def __init__(self, greeted: Callable[[dict[str, Any]], None] = lambda info: None) -> None:
         """`greeted` is called with the first that the server says. What it raises ends the connecting."""
         super().__init__()
         self._greeted = greeted
+        self._heard: dict[int, tuple[Handler, Callable[[], None]]] = {}
         self.version = ""
         """What the server says that it is, such as `2.12.3`. nats-py only gives out a picture of it."""
+
+    async def listen(self, subject: str, handler: Handler, failed: Callable[[], None] = lambda: None) -> int:
+        """Call `handler` with every message from now on. Returns the number to give to `unlisten`.
+
+        It is called while the line is read, so it must not take long. When it
+        raises, that is logged, and `failed` is called a little later.
+
+        Raises:
+            nats.errors.ConnectionClosedError: The client is closed.
+        """
+        if self.is_closed:
+            raise nats.errors.ConnectionClosedError
+        self._sid += 1
+        self._heard[self._sid] = handler, failed
+        await self.send(sub_cmd(subject, "", self._sid))
+        return self._sid
+
+    async def unlisten(self, number: int) -> None:
+        """Call that handler no more. Does nothing where the line is gone."""
+        if self._heard.pop(number, None) is not None and self.is_connected:
+            await self.send(unsub_cmd(number, 0))
+
+    async def send(self, command: bytes) -> None:
+        """Send with whatever else this turn of the loop sends."""
+        await self._send_command(command)
+        if self._flush_queue is not None and self._flush_queue.empty():
+            await self._flush_pending()
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        found = self._heard.get(sid)
+        if found is None:
+            await super()._process_msg(sid, subject, reply, data, headers)
+            return
+        handler, failed = found
+        try:
+            handler(Message(self, subject, reply, data, headers or b""))
+        except Exception:
+            # It would end the reading, and with it everybody's messages.
+            log.exception("a message could not be taken subject=%s", subject.decode(errors="replace"))
+            asyncio.get_running_loop().call_soon(failed)
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         if initial_connection:
@@ -56,20 +103,6 @@ class FastClient(Client):
         if self._pongs and self._pongs[0].done():
             self._pongs[0] = asyncio.get_running_loop().create_future()
         await super()._process_pong()
-
-    @staticmethod
-    def _parse_header_lines(raw: bytes) -> dict[str, str]:
-        lines = [line.partition(":") for line in raw.decode("utf-8", "replace").split("\r\n")]
-        return {name: value.strip(" \t") for name, colon, value in lines if colon}
-
-
-def as_callback(handler: Handler) -> Callable[[Msg], Awaitable[None]]:
-    # A callback that never waits lets nats-py hand over all messages of one
-    # socket read in one tick, and so they are flushed together.
-    async def callback(message: Msg) -> None:
-        handler(message)
-
-    return callback
 
 
 async def abandoned(client: Client) -> None:

@@ -20,7 +20,7 @@ from nats.aio.msg import Msg
 
 from streams.errors import BucketNotUsable, CredentialsNotUsable, StoreUnavailable
 from streams.jetstream.barriers import Barriers
-from streams.jetstream.clients import FastClient, Handler, abandoned, as_callback
+from streams.jetstream.clients import FastClient, Handler, abandoned
 from streams.jetstream.commands import publish_command
 from streams.jetstream.credentials import NOBODY, Credentials, Server, server_at
 from streams.jetstream.listeners import Listener, Listeners
@@ -204,7 +204,7 @@ class Connection:
             self._questions.close(reply)
 
     async def _send(
-        self, client: Client, subject: str, reply: str, data: bytes, headers: dict[str, str] | None
+        self, client: FastClient, subject: str, reply: str, data: bytes, headers: dict[str, str] | None
     ) -> None:
         # nats-py's own `publish` looks at every header twice, which costs as much as all the rest.
         command = publish_command(subject, reply, data, headers)
@@ -215,11 +215,9 @@ class Connection:
             )
         if not client.is_connected:
             raise self._unavailable()
-        await client._send_command(command)
-        if client._flush_queue is not None and client._flush_queue.empty():
-            await client._flush_pending()
+        await client.send(command)
 
-    async def client(self) -> Client:
+    async def client(self) -> FastClient:
         """The client, connected. Waits for a line that is down.
 
         Raises:
@@ -234,6 +232,11 @@ class Connection:
             except TimeoutError:
                 raise self._unavailable() from None
         return self._client
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the line stands. One that died without a word does, until that is noticed."""
+        return self._client.is_connected
 
     @property
     def server_version(self) -> str:
@@ -253,12 +256,7 @@ class Connection:
         )
         try:
             self._inbox = client.new_inbox()
-            await client.subscribe(
-                f"{self._inbox}.*",
-                cb=as_callback(self._questions.take),
-                pending_msgs_limit=0,
-                pending_bytes_limit=0,
-            )
+            await client.listen(f"{self._inbox}.*", self._questions.take)
             await self._listeners.renew(client)
         except nats.errors.Error as error:
             await abandoned(client)
@@ -306,13 +304,9 @@ class Connection:
         self._barriers.lose(_GONE)
 
     async def _on_error(self, error: Exception) -> None:
-        if isinstance(error, nats.errors.SlowConsumerError):
-            log.warning("messages came too fast; reading what was missed subject=%s", error.subject)
-            self._listeners.lost(error.sid)
-        else:
-            # While it connects, there is one for every attempt.
-            level = logging.WARNING if self._up.is_set() else logging.DEBUG
-            log.log(level, "nats: %s url=%s", error or type(error).__name__, self.url)
+        # While it connects, there is one for every attempt.
+        level = logging.WARNING if self._up.is_set() else logging.DEBUG
+        log.log(level, "nats: %s url=%s", error or type(error).__name__, self.url)
 
     def _unavailable(self) -> StoreUnavailable:
         why = f" ({self._problem})" if self._problem else ""

@@ -8,9 +8,10 @@ import secrets
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from nats.aio.msg import Msg
 
@@ -19,10 +20,10 @@ from streams.errors import StoreUnavailable, StreamsError
 from streams.jetstream.api import stream_info
 from streams.jetstream.bucket import Meta, checked_meta, parse_meta, read_meta
 from streams.jetstream.connection import Connection
-from streams.jetstream.reader import Reader
-from streams.jetstream.records import SEQUENCE, sequence, stored
-from streams.keys import Namespace, event_item_of
-from streams.store import Delta, Epoch, EpochChanged, Position
+from streams.jetstream.reader import Read, Reader
+from streams.jetstream.records import SEQUENCE, SUBJECT, is_record, sequence, stored
+from streams.keys import Namespace, decode, encode, event_item_of
+from streams.store import Delta, Epoch, EpochChanged, Position, Record, Records
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ class JetStreamFeed:
         self._questions: dict[str, asyncio.Future[Position | StreamsError | None]] = {}
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        self._listened = defaultdict[str, _Listened](_Listened)
+        """By stream, what is listened to."""
 
     @asynccontextmanager
     async def listening(
@@ -63,8 +66,13 @@ class JetStreamFeed:
                 deliver(change)
 
         subject = self._namespace.live_group(stream, group)
-        async with self._connection.subscribed(subject, handle, lost):
-            yield
+        listened = self._listened[stream]
+        listened.add(group)
+        try:
+            async with self._connection.subscribed(subject, handle, lost):
+                yield
+        finally:
+            listened.remove(group)
 
     async def end(self, stream: str) -> Position:
         # A question under way may have been answered before this call, so its
@@ -85,9 +93,34 @@ class JetStreamFeed:
 
     async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
         async with self._reads:
-            read = await Reader(self._connection, self._namespace, stream).group(
-                group, after=after, at_least=at_least.revision
-            )
+            read = await self._reader(stream).group(group, after=after, at_least=at_least.revision)
+        position = self._position(stream, read, at_least)
+        return Delta(read.changes, position)
+
+    async def changes_of(self, stream: str, groups: Sequence[str], after: int, at_least: Position) -> Records:
+        async with self._reads:
+            read = await self._reader(stream).groups(groups, after=after, at_least=at_least.revision)
+        position = self._position(stream, read, at_least)
+        tokens = {encode(group): group for group in groups}
+        return Records(list(_records(read.records, tokens)), position, len(read.records))
+
+    async def recent(self, stream: str, after: int, at_least: Position) -> Records | None:
+        read = await self._reader(stream).recent(after=after, at_least=at_least.revision)
+        if read is None:
+            return None
+        position = self._position(stream, read, at_least)
+        found = list(_records(read.records, self._listened[stream].groups))
+        return Records(found, position, len(read.records), read.more)
+
+    def _reader(self, stream: str) -> Reader:
+        return Reader(self._connection, self._namespace, stream)
+
+    def _position(self, stream: str, read: Read, at_least: Position) -> Position:
+        """How far a read is complete.
+
+        Raises:
+            EpochChanged: `at_least` is of an epoch that has ended.
+        """
         known = self._known.get(stream)
         if read.meta is not None and (
             known is None or parse_meta(read.meta.data, sequence(read.meta)) != known.meta
@@ -97,7 +130,7 @@ class JetStreamFeed:
         if known is None or known.epoch != at_least.epoch:
             raise EpochChanged
         self._highest[stream] = max(read.upto, self._highest.get(stream, 0))
-        return Delta(read.changes, Position(known.epoch, read.upto))
+        return Position(known.epoch, read.upto)
 
     async def _ask_for_all(self, stream: str) -> Position:
         question = self._questions[stream] = asyncio.get_running_loop().create_future()
@@ -160,19 +193,50 @@ class JetStreamFeed:
         return end
 
 
+class _Listened:
+    """The groups of one stream that are listened to, by their tokens in subjects."""
+
+    def __init__(self) -> None:
+        self.groups: dict[str, str] = {}
+        self._times: dict[str, int] = {}
+        """Those that are listened to more than once."""
+
+    def add(self, group: str) -> None:
+        token = encode(group)
+        if token in self.groups:
+            self._times[token] = self._times.get(token, 1) + 1
+        else:
+            self.groups[token] = group
+
+    def remove(self, group: str) -> None:
+        token = encode(group)
+        times = self._times.pop(token, 1) - 1
+        if times > 1:
+            self._times[token] = times
+        elif times == 0:
+            del self.groups[token]
+
+
+def _records(messages: Iterable[Msg], groups: Mapping[str, str]) -> Iterator[Record]:
+    """Those of the records that are of some groups, given by their tokens."""
+    for message in messages:
+        headers = message.headers or {}
+        # `$KV.<bucket>.<group>.<id>`; another program's keys may be shorter or longer.
+        _, _, *tokens = headers[SUBJECT].split(".")
+        if len(tokens) == 2 and (group := groups.get(tokens[0])) and (item_id := decode(tokens[1])):
+            yield Record(group, item_id, int(headers[SEQUENCE]), partial(stored, message))
+
+
 def _live(message: Msg) -> Change | None:
-    # The subjects of another program's keys can look like those of events.
-    is_committed = message.headers is not None and SEQUENCE in message.headers
+    # Looked at first: the subjects of another program's keys can look like those of events.
+    if is_record(message):
+        return stored(message)
     is_event, item_id = event_item_of(message.subject)
-    if is_event and not is_committed:
-        event = json_object(message.data)
-        if event is None or not isinstance(event.get("type"), str):
-            log.warning(
-                "an event is not a JSON object with a type and is left out subject=%s", message.subject
-            )
-            return None
-        return EventSent(item_id, message.data)
-    if not is_committed:
+    if not is_event:
         log.warning("a message on a live subject is not a committed change subject=%s", message.subject)
         return None
-    return stored(message)
+    event = json_object(message.data)
+    if event is None or not isinstance(event.get("type"), str):
+        log.warning("an event is not a JSON object with a type and is left out subject=%s", message.subject)
+        return None
+    return EventSent(item_id, message.data)

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import nats.errors
-from nats.aio.client import Client
-from nats.aio.subscription import Subscription
-
-from streams.jetstream.clients import Handler, as_callback
+from streams.jetstream.clients import FastClient, Handler
 
 
 @dataclass(eq=False, slots=True)
@@ -20,7 +16,9 @@ class Listener:
     handler: Handler
     lost: Callable[[], None]
     """Called when messages may have been missed."""
-    subscription: Subscription | None = None
+    client: FastClient | None = None
+    number: int = 0
+    """Of its subscription there."""
 
 
 class Listeners:
@@ -28,9 +26,8 @@ class Listeners:
 
     def __init__(self) -> None:
         self._all: set[Listener] = set()
-        self._by_sid: dict[int, Listener] = {}
 
-    async def add(self, client: Client, listener: Listener) -> None:
+    async def add(self, client: FastClient, listener: Listener) -> None:
         """Subscribe, and from now on at every new client too.
 
         Raises:
@@ -41,15 +38,10 @@ class Listeners:
 
     async def remove(self, listener: Listener) -> None:
         self._all.discard(listener)
-        if listener.subscription is None:
-            return
-        self._by_sid.pop(listener.subscription._id, None)
-        try:
-            await listener.subscription.unsubscribe()
-        except nats.errors.Error:
-            return  # the connection is gone, and the subscription with it
+        if listener.client is not None:
+            await listener.client.unlisten(listener.number)
 
-    async def renew(self, client: Client) -> None:
+    async def renew(self, client: FastClient) -> None:
         """Subscribe all of them at a client that nothing can have come over yet.
 
         All are told before that: what came over the client before may be
@@ -59,18 +51,13 @@ class Listeners:
         Raises:
             nats.errors.Error: The client is closed.
         """
-        self._by_sid.clear()
         listeners = list(self._all)
         for listener in listeners:
             listener.lost()
         for listener in listeners:
             await self._subscribe(client, listener)
 
-    def lost(self, sid: int) -> None:
-        """Messages of one subscription were dropped."""
-        if (listener := self._by_sid.get(sid)) is not None:
-            listener.lost()
-
-    async def _subscribe(self, client: Client, listener: Listener) -> None:
-        listener.subscription = await client.subscribe(listener.subject, cb=as_callback(listener.handler))
-        self._by_sid[listener.subscription._id] = listener
+    async def _subscribe(self, client: FastClient, listener: Listener) -> None:
+        # Whoever could not take a message has missed it.
+        listener.number = await client.listen(listener.subject, listener.handler, listener.lost)
+        listener.client = client

@@ -37,6 +37,12 @@ SCAN_RECORDS = 10_000
 """Of a group that is too large for one request, up to so many of the bucket's newest records are gone
 through for its changes; beyond that, its names are listed, which costs the more the larger it is."""
 
+RECENT_RECORDS = 256
+"""Records of a bucket that are read at once, whatever they are of: some milliseconds of work."""
+
+RECENT_BYTES = 1024 * 1024
+"""Most that they may hold, so that one of them more than that comes at once."""
+
 ATTEMPTS = 40
 SCAN_ATTEMPTS = 7
 """The last record that a scan waits for may be a marker that has expired: then it never comes."""
@@ -59,21 +65,28 @@ class SetBack(StoreUnavailable):
 
 
 @dataclass(slots=True)
-class GroupRead:
-    """What a read of a group found."""
+class Read:
+    """What a read found, in one group or in many."""
 
-    changes: list[Stored] = field(default_factory=list)
-    """The newest of every item, ascending by revision."""
+    records: list[Msg] = field(default_factory=list)
+    """The newest of every key, ascending by sequence."""
     meta: Msg | None = None
     """The bucket's own record, where it changed."""
     upto: int = 0
     """Complete up to this sequence."""
+    more: int = 0
+    """How many records there are above it, where not all were asked for."""
+
+    @property
+    def changes(self) -> list[Stored]:
+        """What the records mean. Each is looked into every time."""
+        return [change for record in self.records if (change := stored(record))]
 
     def take(self, message: Msg, meta: str) -> None:
         if (message.headers or {})[SUBJECT] == meta:
             self.meta = message
-        elif change := stored(message):
-            self.changes.append(change)
+        else:
+            self.records.append(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +97,7 @@ class Reader:
     namespace: Namespace
     stream: str
 
-    async def group(self, group: str, *, after: int, at_least: int) -> GroupRead:
+    async def group(self, group: str, *, after: int, at_least: int) -> Read:
         """The newest record of every item that changed after `after`, complete to `at_least` or further.
 
         Raises:
@@ -97,6 +110,52 @@ class Reader:
         if read is None and after and at_least - after <= SCAN_RECORDS:
             read = await self._scanned(everything.removesuffix("*"), after, at_least)
         return read or await self._by_names(everything, after, at_least)
+
+    async def groups(self, groups: Sequence[str], *, after: int, at_least: int) -> Read:
+        """What `group` finds, of several at once: in one request where the server allows it.
+
+        Raises: As `group`.
+        """
+        if len(groups) == 1:
+            return await self.group(groups[0], after=after, at_least=at_least)
+        wanted = [self.namespace.group_items(self.stream, group) for group in groups]
+        if (read := await self._newest(wanted, after, at_least)) is not None:
+            return read
+        middle = len(groups) // 2
+        first = await self.groups(groups[:middle], after=after, at_least=at_least)
+        second = await self.groups(groups[middle:], after=after, at_least=at_least)
+        records = sorted(first.records + second.records, key=sequence)
+        return Read(records, second.meta or first.meta, min(first.upto, second.upto))
+
+    async def recent(self, *, after: int, at_least: int) -> Read | None:
+        """The next records of the bucket after `after`, as many as are read at once.
+
+        Where there are no `more`, they go to `at_least` or further: whoever
+        has that record, or a newer one, has all before it. None when that
+        cannot be told, as where the newest record vanished without a trace.
+
+        Raises:
+            StoreUnavailable: There is no connection.
+        """
+        # Not only the bucket's own subjects, which are all there are: those the server counts for every page.
+        request = {
+            "seq": after + 1,
+            "next_by_subj": ">",
+            "batch": RECENT_RECORDS,
+            "max_bytes": RECENT_BYTES,
+        }
+        meta, read = self.namespace.meta(self.stream), Read()
+        for attempt in range(SCAN_ATTEMPTS):
+            page = await self._asked(request)
+            if page is not None and page.messages:
+                upto = sequence(page.messages[-1])
+                if page.more or upto >= at_least:
+                    for message in page.messages:
+                        read.take(message, meta)
+                    read.upto, read.more = upto, page.more
+                    return read
+            await _pause(attempt)
+        return None
 
     async def record(self, subject: str, *, at_least: int) -> Msg | None:
         """The newest record of one subject, as a replica has it that knows `at_least`.
@@ -119,9 +178,9 @@ class Reader:
                     if (message.headers or {})[SUBJECT] != meta:
                         yield message
 
-    async def _newest(self, wanted: Sequence[str], after: int, at_least: int) -> GroupRead | None:
+    async def _newest(self, wanted: Sequence[str], after: int, at_least: int) -> Read | None:
         """The newest records of some subjects; None when they are more than the server allows."""
-        meta, read = self.namespace.meta(self.stream), GroupRead()
+        meta, read = self.namespace.meta(self.stream), Read()
         try:
             async for page in self._pages([meta, *wanted], after, at_least):
                 # The first page counts: what changed since then came up again later, or comes live.
@@ -132,51 +191,35 @@ class Reader:
             return None
         return read
 
-    async def _by_names(self, everything: str, after: int, at_least: int) -> GroupRead:
+    async def _by_names(self, everything: str, after: int, at_least: int) -> Read:
         names, upto = await subjects(self.connection, self.namespace, self.stream, everything)
         # Items that came after the names were listed are not in: complete up to there only.
-        whole = GroupRead(upto=max(at_least, upto))
+        whole = Read(upto=max(at_least, upto))
         for chunk in _chunks(names):
             part = await self._newest(chunk, after, whole.upto)
             if part is None:
                 raise StoreUnavailable(
                     f"{everything} cannot be read in parts: the server refuses {len(chunk)} names"
                 )
-            whole.changes += part.changes
+            whole.records += part.records
             whole.meta = part.meta or whole.meta
-        whole.changes.sort(key=lambda change: change.revision)
+        whole.records.sort(key=sequence)
         return whole
 
-    async def _scanned(self, prefix: str, after: int, at_least: int) -> GroupRead | None:
-        """A group's changes among all of the bucket; None when it cannot be told whether these are all.
-
-        Whoever has the record `at_least`, or a newer one, has all before it.
-        """
-        meta, read, position = self.namespace.meta(self.stream), GroupRead(), after
-        attempt = 0
-        while position < at_least:
-            request = {
-                "seq": position + 1,
-                "next_by_subj": self.namespace.items(self.stream),
-                "batch": NAMES_PER_REQUEST,
-                "max_bytes": PAGE_BYTES,
-            }
-            page = await self._asked(request)
-            for message in page.messages if page else ():
+    async def _scanned(self, prefix: str, after: int, at_least: int) -> Read | None:
+        """A group's changes among all of the bucket; None when it cannot be told whether these are all."""
+        found, meta = dict[str, Msg](), None
+        while (page := await self.recent(after=after, at_least=at_least)) is not None:
+            after, meta = page.upto, page.meta or meta
+            for message in page.records:
                 subject = (message.headers or {})[SUBJECT]
-                if subject == meta or subject.startswith(prefix):
-                    read.take(message, meta)
-                position = sequence(message)
-            if page is None or not page.messages:
-                attempt += 1
-                if attempt == SCAN_ATTEMPTS:
-                    return None
-                await _pause(attempt)
-        # An item that changed again between two pages came twice, with the newer one last.
-        newest = {change.id: change for change in read.changes}
-        read.changes = sorted(newest.values(), key=lambda change: change.revision)
-        read.upto = position
-        return read
+                if subject.startswith(prefix):
+                    # An item that changed again between two pages comes twice, with the newer one last.
+                    found[subject] = message
+            # To the end, not to `at_least`: what was overwritten since is behind that.
+            if not page.more:
+                return Read(sorted(found.values(), key=sequence), meta, after)
+        return None
 
     async def _pages(self, wanted: Sequence[str], after: int, at_least: int) -> AsyncIterator[_Page]:
         """All pages of one request.
@@ -222,11 +265,11 @@ class Reader:
             case status if status == _NOBODY and is_first:
                 await self._check_hope(0)
             case status if status == _NONE:
-                return _Page([], 0, False)
+                return _Page([], 0, 0)
             case status if status == _END:
                 if not messages or sequence(messages[-1]) == int(headers["Nats-Last-Sequence"]):
-                    more = headers["Nats-Num-Pending"] != "0"
-                    return _Page(messages, int(headers.get("Nats-UpTo-Sequence", 0)), more)
+                    upto = int(headers.get("Nats-UpTo-Sequence", 0))
+                    return _Page(messages, upto, int(headers["Nats-Num-Pending"]))
         return None
 
     async def _check_hope(self, at_least: int) -> None:
@@ -244,7 +287,8 @@ class Reader:
 class _Page:
     messages: list[Msg]
     upto: int
-    more: bool
+    """What the replica knew that answered. 0: it does not say."""
+    more: int
 
 
 class _TooMany(Exception):

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 
 from nats.aio.msg import Msg
 
 from streams.changes import ItemDeleted, ItemSet, Stored, json_object
 from streams.folding import Held
+from streams.jetstream.received import Message
 from streams.keys import item_of
 
 log = logging.getLogger(__name__)
@@ -34,6 +37,33 @@ EXPIRES = "Streams-Expires"
 MARKER_SECONDS = 3600
 """How long the marker of a delete lives. A reader that was away longer compares the whole group."""
 
+RECENT_KEYS = 4096
+"""Of so many it is remembered which items they are: the same ones change again and again."""
+
+_USUAL = re.compile(
+    rb"NATS/1\.0\r\n"
+    rb"Nats-Expected-Last-Subject-Sequence: \d+\r\n"
+    rb"Nats-Msg-Id: [^\r]*\r\n"
+    rb"Streams-Created: (?P<created>\d+) (?P<created_ms>\d+)\r\n"
+    rb"(?:Streams-Expires: (?P<expires_ms>\d+)\r\nNats-TTL: \d+\r\n)?"
+    rb"(?:Streams-Writers: [^\r]*\r\n)?"
+    rb"Nats-Stream: [^\r]*\r\n"
+    rb"Nats-Subject: (?P<subject>\S+)\r\n"
+    rb"Nats-Sequence: (?P<sequence>\d+)\r\n"
+    rb"Nats-Time-Stamp: (?P<second>[-:T\d]+)\.(?P<millisecond>\d{3})\d*Z\r\n"
+    rb"(?:Nats-Num-Pending: \d+\r\n)?"
+    rb"Nats-Last-Sequence: \d+\r\n\r\n"
+)
+"""The headers of an item that we wrote, in the order in which we and the server write them. That all of them
+are known and are read at one go saves a third of what a change costs. Any others are looked at by name."""
+
+
+def is_record(message: Msg) -> bool:
+    """Whether the server says of a message where it stands in a bucket. Others are sent by anybody."""
+    if isinstance(message, Message):
+        return message.block.rfind(b"\r\nNats-Sequence:") >= 0  # `in` takes twice as long.
+    return SEQUENCE in (message.headers or {})
+
 
 def sequence(message: Msg) -> int:
     """Where a record stands in its bucket."""
@@ -46,14 +76,37 @@ def stored(message: Msg) -> Stored | None:
     A value that is not a JSON object, put there by another program, is no
     item: whoever held one before sees it go.
     """
-    headers: Mapping[str, str] = message.headers or {}
+    return _usual_item(message) or _by_name(message.headers or {}, message.data)
+
+
+def _usual_item(message: Msg) -> ItemSet | None:
+    usual = _USUAL.fullmatch(message.block) if isinstance(message, Message) else None
+    if usual is None:
+        return None
+    created, created_ms, expires_ms, subject, revision, second, millisecond = usual.groups()
+    item_id = _item_of(subject)
+    if item_id is None or json_object(message.data) is None:
+        return None
+    time_ms = _second(second) * 1000 + int(millisecond)
+    return ItemSet(
+        item_id,
+        int(revision),
+        message.data,
+        int(created) or int(revision),
+        time_ms,
+        int(created_ms) or time_ms,
+        None if expires_ms is None else int(expires_ms),
+    )
+
+
+def _by_name(headers: Mapping[str, str], value: bytes) -> Stored | None:
     item_id = item_of(headers[SUBJECT])
     if item_id is None:
         return None
     revision, time_ms = int(headers[SEQUENCE]), _milliseconds(headers[TIME])
     if headers.get(OPERATION) in ("DEL", "PURGE") or MARKER_REASON in headers:
         return ItemDeleted(item_id, revision, time_ms)
-    if json_object(message.data) is None:
+    if json_object(value) is None:
         log.warning(
             "a value is not a JSON object and is left out subject=%s revision=%d", headers[SUBJECT], revision
         )
@@ -62,7 +115,7 @@ def stored(message: Msg) -> Stored | None:
     return ItemSet(
         item_id,
         revision,
-        message.data,
+        value,
         created or revision,
         time_ms,
         created_ms or time_ms,
@@ -105,5 +158,16 @@ def _expires(headers: Mapping[str, str], time_ms: int) -> int | None:
 
 
 def _milliseconds(text: str) -> int:
-    # RFC 3339 with up to nine digits; what is below a microsecond is cut off.
-    return int(datetime.fromisoformat(text).timestamp() * 1000)
+    # RFC 3339 with up to nine digits; what is below a millisecond is cut off.
+    moment = datetime.fromisoformat(text)
+    return int(moment.timestamp()) * 1000 + moment.microsecond // 1000
+
+
+@lru_cache(64)
+def _second(text: bytes) -> int:
+    return int(datetime.fromisoformat(f"{text.decode()}+00:00").timestamp())
+
+
+@lru_cache(RECENT_KEYS)
+def _item_of(subject: bytes) -> str | None:
+    return item_of(subject.decode("utf-8", "replace"))

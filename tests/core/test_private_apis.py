@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 from typing import Any
 
+import pytest
 from mangum.handlers import ALB, APIGateway, HTTPGateway
 from mangum.types import LambdaConfig
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.protocol.command import sub_cmd, unsub_cmd
+from nats.protocol.parser import Parser
 from uvicorn import Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -19,6 +23,7 @@ from streams.jetstream.barriers import barrier
 from streams.jetstream.clients import FastClient
 from streams.jetstream.commands import publish_command
 from streams.jetstream.connection import Connection
+from streams.jetstream.received import Message, headers_in
 
 
 def test_uvicorn_constructs_protocols_as_ours_is_written():
@@ -100,15 +105,57 @@ async def test_nats_py_takes_commands_that_we_made(connection: Connection):
     assert message.headers == {"A": "1", "B": "two words"}
 
 
-def test_nats_py_reads_headers_as_we_do():
-    raw = (
-        b"Nats-Stream: KV_streams_todo\r\nNats-Subject: $KV.streams_todo.g.a\r\nNats-Sequence:3\r\n"
-        b"Nats-Time-Stamp: 2026-11-22T16:40:35.416419362Z\r\nStreams-Writers: 1 a.1@2 b.7@3\r\n"
-        b"Empty:\r\nText: \tf\xc3\xbcr \r\nno header\r\n\r\n"
-    )
+async def test_nats_py_gives_us_messages_before_it_looks_into_them(connection: Connection):
+    client = await connection.client()
+    heard: asyncio.Queue[Message] = asyncio.Queue()
+    theirs = await client.subscribe("theirs")
+    ours = await client.listen("ours", heard.put_nowait)
 
-    assert FastClient._parse_header_lines(raw) == Client._parse_header_lines(raw)
-    assert "_parse_header_lines(" in inspect.getsource(Client._process_headers)
+    await client.publish("ours", b"x")
+    await client.publish("theirs", b"y")
+
+    assert (await asyncio.wait_for(heard.get(), 2)).data == b"x"
+    assert (await theirs.next_msg(2)).data == b"y"
+    assert list(client._subs) == [theirs._id]
+    assert client._sid == ours == theirs._id + 1
+    given = ["self", "sid", "subject", "reply", "data", "headers"]
+    assert list(inspect.signature(Client._process_msg).parameters) == given
+    assert "await self.nc._process_msg(" in inspect.getsource(Parser.parse)
+
+
+def test_nats_py_has_no_names_that_we_gave_to_things_of_ours():
+    for name in ("_greeted", "_heard", "version", "listen", "unlisten", "send"):
+        assert not hasattr(Client(), name), name
+    for name in ("block", "_found"):
+        assert not hasattr(Msg(Client()), name), name
+
+
+def test_nats_py_makes_commands_that_subscribe():
+    assert (sub_cmd("a.*", "", 7), unsub_cmd(7, 0)) == (b"SUB a.*  7\r\n", b"UNSUB 7 \r\n")
+
+
+def test_nats_pys_messages_hold_nothing_that_ours_do_not():
+    message = Message(Client(), b"subject", b"reply", b"data", b"NATS/1.0\r\nName: value\r\n\r\n")
+
+    known = ["_client", "subject", "reply", "data", "headers", "_metadata", "_ackd", "_sid"]
+    assert [field.name for field in dataclasses.fields(Msg)] == known
+    assert message == Message(message._client, b"subject", b"reply", b"data", message.block)
+    assert (message._metadata, message._ackd, message._sid) == (None, False, None)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"NATS/1.0\r\nNats-Subject: $KV.streams_todo.g.a\r\nNats-Sequence:3\r\n"
+        b"Nats-Time-Stamp: 2026-11-22T16:40:35.416419362Z\r\nStreams-Writers: 1 a.1@2 b.7@3\r\n"
+        b"Empty:\r\nText: \tf\xc3\xbcr \r\nno header\r\n\r\n",
+        b"NATS/1.0 503\r\n\r\n",
+        b"NATS/1.0 404 No Messages\r\n\r\n",
+        b"NATS/1.0 204 EOB\r\nNats-Num-Pending: 0\r\nNats-UpTo-Sequence: 6\r\n\r\n",
+    ],
+)
+async def test_nats_py_reads_headers_as_we_do(block: bytes):
+    assert headers_in(block) == await Client()._process_headers(block)
 
 
 def test_nats_py_lets_us_look_at_a_server_before_it_says_who_we_are():
@@ -133,16 +180,6 @@ def test_nats_py_has_a_name_for_the_certificate_of_every_server():
 
     assert [server.tls_name for server in client._server_pool] == [None, "nats.example", None]
     assert "tls_name" in inspect.getsource(Client._process_connect_init)
-
-
-async def test_nats_py_numbers_its_subscriptions(connection: Connection):
-    client = await connection.client()
-
-    first = await client.subscribe("a")
-    second = await client.subscribe("b")
-
-    assert first._id != second._id
-    assert client._subs[first._id] is first
 
 
 async def test_the_barrier_returns_when_everything_before_it_has_arrived(connection: Connection):

@@ -18,6 +18,7 @@ from streams.auth.rules import OwnRules
 from streams.auth.tokens import Verifier
 from streams.gateway.access import Access, KnownRevoked
 from streams.gateway.hub import Hub
+from streams.gateway.measures import Measures
 from streams.gateway.server import listening
 from streams.memory import MemoryStore
 from tests.browser import Browser, Tab
@@ -56,15 +57,16 @@ class House:
         verifier: Verifier = VERIFIER,
         revoked: KnownRevoked | None = None,
     ) -> AsyncIterator[House]:
-        sock, store = socket.create_server(("127.0.0.1", 0)), self.store
+        sock, store, measures = socket.create_server(("127.0.0.1", 0)), self.store, Measures()
         auth = StreamAuth(self._authenticate, None, Path("stream_auth.py"))
         async with (
-            OwnRules.running([self.todo], auth) as rules,
+            OwnRules.running([self.todo], auth, took=measures.hook.observe) as rules,
             Hub.running(
                 store,
                 Access(verifier, rules, revoked or NothingRevoked(), store),
                 store,
                 recheck_seconds=recheck_seconds,
+                measures=measures,
             ) as self.hub,
             listening(self.hub, sock),
             AsyncExitStack() as tabs,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -15,52 +14,18 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import InvalidStatus
 
+from streams import Stream
 from streams.dev.nats_server import NatsServer
-from streams.gateway.hub import Hub
-from streams.gateway.metrics import telling
 from streams.jetstream.connection import Connection
 from streams.keys import Namespace
 from tests.browser import Browser
 from tests.conftest import Backend, Gateway, gateway_on
 from tests.dev.commands import free_port, running
 from tests.gateway.house import House, of
+from tests.gateway.inside import Inside, inside_of, numbers_in
+from tests.gateway.inside import inside as inside
 from tests.gateway.waiting import until
 from tests.guarded import provisioned
-
-Numbers = dict[str, float]
-
-
-@dataclass
-class Inside:
-    """The internal listener of a gateway."""
-
-    http: httpx.AsyncClient
-
-    async def numbers(self) -> Numbers:
-        """Every number by its name, with the label where it has one: `refused_total TOKEN_REFUSED`."""
-        return numbers_in((await self.http.get("/metrics")).text)
-
-
-def numbers_in(text: str) -> Numbers:
-    return {
-        " ".join([sample.name.removeprefix("streams_gateway_"), *sample.labels.values()]): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-
-
-@asynccontextmanager
-async def inside_of(hub: Hub) -> AsyncIterator[Inside]:
-    sock = socket.create_server(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{sock.getsockname()[1]}"
-    async with telling(hub, sock), httpx.AsyncClient(base_url=url, trust_env=False) as http:
-        yield Inside(http)
-
-
-@pytest_asyncio.fixture
-async def inside(gateway: Gateway) -> AsyncIterator[Inside]:
-    async with inside_of(gateway.hub) as inside:
-        yield inside
 
 
 async def test_open_sockets_are_counted_one_by_one(inside: Inside, browser: Browser):
@@ -183,10 +148,14 @@ async def test_names_and_meanings_are_what_prometheus_expects(inside: Inside):
 
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert all(family.name.startswith("streams_gateway_") and family.documentation for family in own)
-    assert {family.type for family in own} == {"gauge", "counter"}
+    assert {family.type for family in own} == {"gauge", "counter", "histogram"}
     for family in own:
         for sample in family.samples:
             assert sample.name.endswith("_total") == (family.type == "counter")
+        # Base units, and nothing in milliseconds or kilobytes.
+        assert not re.search("(milli|micro|kilo|mega|_ms|_kb|_mb)", family.name)
+        if family.type == "histogram":
+            assert family.name.endswith("_seconds")
 
 
 async def test_a_gateway_that_is_about_to_end_says_so_inside_and_outside(gateway: Gateway, inside: Inside):
@@ -196,9 +165,9 @@ async def test_a_gateway_that_is_about_to_end_says_so_inside_and_outside(gateway
         after = (await outside.get("/readyz"), await inside.http.get("/readyz"))
 
         assert [answer.status_code for answer in (*before, *after)] == [200, 200, 503, 503]
-        assert before[1].json() == {"ready": True, "reasons": []}
+        assert (before[0].text, before[1].json()["reasons"]) == ("ready\n", [])
         assert after[0].text == "this gateway is about to end\n"
-        assert after[1].json() == {"ready": False, "reasons": ["this gateway is about to end"]}
+        assert after[1].json()["reasons"] == ["this gateway is about to end"]
         assert (await outside.get("/healthz")).status_code == 200
         assert (await inside.numbers())["ready"] == 0
 
@@ -243,6 +212,30 @@ async def test_the_command_says_that_it_ends_before_it_sends_clients_away(
         assert (answer.status_code, await late.nothing_came()) == (503, True)
         assert {(await tab.closed())[0] for tab in (*tabs, late)} == {1012}
         assert await command.ends() == 0
+
+
+RULES = """
+from streams import Stream
+
+notes = Stream("notes", dict, can_access=lambda subscription, context: True)
+"""
+
+
+@pytest.mark.usefixtures("deployed")
+async def test_the_command_times_the_rules_of_the_application(
+    connection: Connection, namespace: Namespace, tmp_path: Path, opened: AsyncExitStack
+):
+    (tmp_path / "notes_stream.py").write_text(RULES)
+    await provisioned(connection, namespace, [Stream("notes", dict, can_access=lambda *_: True)])
+    port, metrics = free_port(), free_port()
+    options = (".", "--port", f"{port}", "--metrics-port", f"{metrics}")
+    async with running("gateway", *options, cwd=tmp_path) as command, httpx.AsyncClient() as http:
+        await command.says(f"metrics at http://127.0.0.1:{metrics}/metrics")
+        await Browser(f"ws://127.0.0.1:{port}/", opened).join("notes", "today")
+
+        found = numbers_in((await http.get(f"http://127.0.0.1:{metrics}/metrics")).text)
+
+        assert (found["hook_seconds_count"], found["joins_total"]) == (1, 1)
 
 
 @pytest.mark.usefixtures("deployed")

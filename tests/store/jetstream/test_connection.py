@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
 import signal
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 
@@ -16,6 +20,7 @@ from streams.jetstream import connection as module
 from streams.jetstream.bucket import provision
 from streams.jetstream.connection import Connection, NobodyAnswers, connected_to
 from streams.jetstream.kv_store import KvStore
+from streams.jetstream.received import Message
 from streams.keys import Address, Namespace
 from streams.store import Present
 from tests.browser import SECONDS
@@ -167,17 +172,77 @@ async def test_nobody_behind_a_subject_is_not_a_lost_answer(connection: Connecti
         await connection.request("nobody.here")
 
 
-async def test_a_slow_consumer_reads_what_it_missed(connection: Connection):
-    lost = asyncio.Event()
-    async with connection.subscribed("flood", lambda _: None, lost.set):
-        (listener,) = connection._listeners._all
-        assert listener.subscription is not None
-        listener.subscription._pending_bytes_limit = 10
+async def test_a_process_that_is_too_slow_is_cut_off_and_learns_that_it_missed_something(tmp_path: Path):
+    sent, heard, lost = 400, 0, asyncio.Event()
 
-        await connection.publish("flood", b"x" * 100)
+    def flooded(_: Message) -> None:
+        nonlocal heard
+        if heard == 0:
+            # Nothing is read meanwhile. It is more than the server and the system hold for us.
+            publish(nats.url, "flood", b"x" * 100_000, sent)
+        heard += 1
 
+    async with (
+        embedded(tmp_path, settings="max_pending: 1048576") as nats,
+        connected_to(nats.url) as connection,
+        connection.subscribed("flood", flooded, lost.set),
+    ):
+        await connection.post("flood", b"begin")
         async with asyncio.timeout(SECONDS):
             await lost.wait()
+        told = await asyncio.to_thread(urlopen, f"{nats.monitoring_url}/varz")
+        before = heard
+        await connection.publish("flood", b"end")
+
+        assert json.load(told)["slow_consumers"] == 1
+        assert 0 < before <= sent
+        assert heard == before + 1
+
+
+async def test_a_message_that_cannot_be_taken_is_one_that_was_missed(
+    connection: Connection, caplog: pytest.LogCaptureFixture
+):
+    heard: list[int] = []
+    lost = asyncio.Event()
+
+    def take(message: Message) -> None:
+        heard.append(int(message.data))
+
+    async with connection.subscribed("numbers", take, lost.set):
+        for data in (b"1", b"one", b"2"):
+            await connection.publish("numbers", data)
+        async with asyncio.timeout(SECONDS):
+            await lost.wait()
+
+    assert heard == [1, 2]
+    assert [record.getMessage() for record in caplog.records] == [
+        "a message could not be taken subject=numbers"
+    ]
+
+
+async def test_whoever_listens_no_more_hears_nothing(connection: Connection):
+    heard: list[bytes] = []
+    async with connection.subscribed("news", lambda message: heard.append(message.data)):
+        await connection.publish("news", b"first")
+
+    await connection.publish("news", b"second")
+
+    assert heard == [b"first"]
+
+
+def publish(url: str, subject: str, data: bytes, times: int) -> None:
+    """As a program does that has nothing else to do: return when the server has taken all of it."""
+    parts = urlsplit(url)
+    with (
+        socket.create_connection((parts.hostname, parts.port)) as line,
+        line.makefile("rb") as answers,
+    ):
+        line.sendall(b'CONNECT {"verbose":false}\r\n')
+        for _ in range(times):
+            line.sendall(b"PUB %s %d\r\n%s\r\n" % (subject.encode(), len(data), data))
+        line.sendall(b"PING\r\n")
+        while answers.readline() != b"PONG\r\n":
+            pass
 
 
 async def test_a_script_is_bound_to_its_store_for_the_length_of_a_block(jetstream, nats, namespace):

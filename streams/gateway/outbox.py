@@ -1,0 +1,159 @@
+"""What waits to be told, and the one flush per tick of the event loop that tells it.
+
+A socket gets one write for all that happened in a tick, in however many
+groups: writes are what serving many sockets costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+
+from streams.errors import StreamsError
+from streams.gateway.access import Access
+from streams.gateway.audience import Audience
+from streams.gateway.laggards import Laggards
+from streams.gateway.measures import Measures
+from streams.gateway.watcher import Watcher
+from streams.messages import CLOSE_INTERNAL_ERROR, Room
+from streams.tasks import BackgroundTasks
+
+log = logging.getLogger(__name__)
+
+HELD_SECONDS = 30.0
+"""How long frames may wait for revocations to be known, before everybody is sent away."""
+
+
+class Outbox:
+    """What all audiences have to tell, and who does not read it."""
+
+    def __init__(
+        self,
+        audiences: Mapping[tuple[str, str], Audience],
+        access: Access,
+        tasks: BackgroundTasks,
+        measures: Measures,
+        laggards: Laggards,
+        send_away: Callable[[int, str], None],
+    ) -> None:
+        self.laggards = laggards
+        self._audiences, self._access, self._tasks = audiences, access, tasks
+        self._measures, self._send_away = measures, send_away
+        self._dirty: list[Audience] = []
+        self._reading: dict[Watcher, None] = {}
+        """Those who were behind and read again, and must be told what they missed."""
+        self._is_held = False
+        """Whether frames wait for revocations to be known."""
+        self._loop = asyncio.get_running_loop()
+
+    def mark(self, audience: Audience) -> None:
+        """It has something to tell."""
+        self._wake()
+        self._dirty.append(audience)
+
+    def tell_state(self, watcher: Watcher, audience: Audience, room: Room) -> None:
+        """Tell one who has just joined what there is. Nothing else may wait: call `flush` before."""
+        if watcher.is_behind:
+            # It would wait with all else that is not read.
+            audience.fall_behind(watcher, is_outdated=True)
+        else:
+            self._measures.frames += 1
+            self._write(audience.state(room), (watcher,))
+
+    def fall_behind(self, watcher: Watcher) -> None:
+        """Write nothing to a watcher that does not read, until it does."""
+        for audience in self._watched_by(watcher):
+            audience.fall_behind(watcher)
+        self.laggards.add(watcher)
+
+    def catch_up(self, watcher: Watcher) -> None:
+        """It reads again: tell it, at the end of this tick, what it has missed."""
+        self.laggards.discard(watcher)
+        self._wake()
+        self._reading[watcher] = None
+
+    def forget(self, watcher: Watcher) -> None:
+        """It is gone, and has left its rooms."""
+        self.laggards.discard(watcher)
+        self._reading.pop(watcher, None)
+
+    def flush(self) -> None:
+        """Write every frame that waits, in one write per socket.
+
+        Not while a revocation may have been missed: whoever it is about must not be told what came after.
+        """
+        if not (self._dirty or self._reading):
+            return
+        if not self._access.is_current:
+            if not self._is_held:
+                self._is_held = True
+                self._tasks.start(
+                    self._flush_when_current(), name="gateway: flush when revocations are known"
+                )
+            return
+        dirty, self._dirty = self._dirty, []
+        told = [each for audience in dirty for each in audience.take()]
+        self._measures.frames += sum(len(each.watchers) * each.messages for each in told)
+        if len(told) == 1:
+            self._write(told[0].frames, told[0].watchers)
+        else:
+            parts: dict[Watcher, list[bytes]] = {}
+            for each in told:
+                for watcher in each.watchers:
+                    parts.setdefault(watcher, []).append(each.frames)
+            for watcher, own in parts.items():
+                self._write(own[0] if len(own) == 1 else b"".join(own), (watcher,))
+        # Last: what they are told is the newest, and nothing that waits is older than that.
+        while self._reading:
+            self._tell_what_was_missed(self._reading.popitem()[0])
+
+    def _write(self, frames: bytes, watchers: Sequence[Watcher]) -> None:
+        for watcher in watchers:
+            watcher.write(frames)
+        self._measures.writes += len(watchers)
+        self._measures.bytes += len(watchers) * len(frames)
+
+    def _tell_what_was_missed(self, watcher: Watcher) -> None:
+        rooms: dict[tuple[str, str], list[Room]] = {}
+        for room in watcher.rooms():
+            rooms.setdefault((room.stream, room.group), []).append(room)
+        for key, own in rooms.items():
+            audience = self._audiences.get(key)
+            if watcher.is_behind or audience is None or not audience.is_behind(watcher):
+                # It did not read for long. What is left comes when it reads again.
+                continue
+            frames = audience.catch_up(watcher, [room for room in own if audience.is_watched(watcher, room)])
+            if frames:
+                self._measures.frames += len(frames)
+                self._write(b"".join(frames), (watcher,))
+
+    async def _flush_when_current(self) -> None:
+        try:
+            async with asyncio.timeout(HELD_SECONDS):
+                while not self._access.is_current:
+                    try:
+                        await self._access.current()
+                    except StreamsError as error:
+                        log.warning("frames wait, because what was revoked is not known: %s", error)
+                        await asyncio.sleep(random.uniform(0.2, 1.0))
+        except TimeoutError:
+            log.error("what was revoked cannot be known; all sockets are closed")
+            self._dirty.clear()
+            self._reading.clear()
+            for audience in self._audiences.values():
+                audience.take()
+            self._send_away(CLOSE_INTERNAL_ERROR, "it is not known what was revoked; come back")
+        finally:
+            self._is_held = False
+        self.flush()
+
+    def _watched_by(self, watcher: Watcher) -> list[Audience]:
+        keys = {(room.stream, room.group) for room in watcher.rooms()}
+        return [audience for key in keys if (audience := self._audiences.get(key)) is not None]
+
+    def _wake(self) -> None:
+        """Flush at the end of this tick."""
+        if not (self._dirty or self._reading):
+            self._loop.call_soon(self.flush)
