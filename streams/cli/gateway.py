@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from socket import socket
 from typing import Annotated
 
 import typer
 
-from streams.auth.configuration import ANONYMOUS_ONLY, TokenSettings, verifier
-from streams.cli.arguments import (
-    NOBODY,
-    ListedOrigins,
-    NamespaceName,
-    NatsUrl,
-    application_in,
-    with_credentials,
-)
+from streams.auth.configuration import ANONYMOUS_ONLY, TokenSettings
+from streams.cli.arguments import NOBODY, ListedOrigins, NamespaceName, NatsUrl, with_credentials
+from streams.cli.gateway_options import MIB, GatewayOptions, Grace, MaxUnread, Stall, WorkerCount
 from streams.cli.listening import HostName, listening_at
-from streams.cli.running import inside
 from streams.cli.tokens import with_token_options
-from streams.jetstream.connection import connected_to
+from streams.gateway.health import GRACE_SECONDS
+from streams.gateway.laggards import STALL_SECONDS, UNREAD_BYTES
 from streams.jetstream.credentials import Credentials
 from streams.keys import Namespace
 from streams.settings import NATS_URL
@@ -49,6 +44,7 @@ def serve_clients(
     host: HostName = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 is any free one.")] = 3112,
     origin: ListedOrigins = None,
+    workers: WorkerCount = 1,
     recheck: Annotated[
         float | None,
         typer.Option(
@@ -59,6 +55,9 @@ def serve_clients(
             "tokens and revocations.",
         ),
     ] = None,
+    stall: Stall = STALL_SECONDS,
+    max_unread: MaxUnread = UNREAD_BYTES // MIB,
+    grace: Grace = GRACE_SECONDS,
     drain_delay: Annotated[
         float,
         typer.Option(
@@ -89,27 +88,32 @@ def serve_clients(
     tokens: TokenSettings = ANONYMOUS_ONLY,
 ) -> None:
     """Relay changes to clients over WebSockets. Run as many as you need; `streams dev` has one of its own."""
-    # Here, and not above: the other commands need no web server, and loading one takes as long as they do.
-    from streams.auth.origins import Origins
-    from streams.cli.serving_clients import GatewaySettings, serve_gateway
-
-    application = None if folder is None else application_in(folder)
-    settings = GatewaySettings(
-        namespace=Namespace(namespace),
-        application=application,
-        verifier=verifier(tokens, is_dev=False),
-        has_keys=tokens.has_keys,
-        origins=Origins(origin or (), is_local=False),
+    options = GatewayOptions(
+        folder=folder,
+        host=host,
+        port=port,
+        origins=tuple(origin or ()),
         recheck_seconds=recheck,
+        stall_seconds=stall,
+        unread_bytes=max_unread * MIB,
+        grace_seconds=grace,
         drain_delay_seconds=drain_delay,
+        nats=nats,
+        namespace=Namespace(namespace),
+        credentials=credentials,
+        tokens=tokens,
     )
-    opened = connected_to(nats, name="streams gateway", credentials=credentials)
-    internal = (
-        nullcontext()
-        if no_metrics
-        else listening_at(
-            metrics_host, metrics_port, options="--metrics-host or --metrics-port, or --no-metrics"
-        )
-    )
-    with internal as metrics, listening_at(host, port) as sock:
-        inside(opened, lambda connection: serve_gateway(settings, connection, sock, metrics))
+
+    def internal() -> AbstractContextManager[socket | None]:
+        told_by = "--metrics-host or --metrics-port, or --no-metrics"
+        return nullcontext() if no_metrics else listening_at(metrics_host, metrics_port, options=told_by)
+
+    # Here, and not above: the other commands need no web server, and loading one takes as long as they do.
+    if workers == 1:
+        from streams.cli.serving_clients import serve_alone
+
+        serve_alone(options, internal)
+    else:
+        from streams.cli.serving_workers import serve_with_workers
+
+        serve_with_workers(options, workers, internal)

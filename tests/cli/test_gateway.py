@@ -3,87 +3,32 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from streams import Stream
+from streams.jetstream.connection import Connection
+from streams.jetstream.kv_store import KvStore
+from streams.keys import Namespace
+from streams.store import bound_to
 from tests.auth.issued import AUDIENCE, ISSUER, SECRET
-from tests.browser import Browser, Tab
+from tests.cli.deployed import Start
+from tests.cli.deployed import start as start
+from tests.cli.deployed import tenants as tenants
 from tests.cli.typed import Typed
 from tests.core.written_app import App
-from tests.dev.commands import Command, free_port, running
+from tests.gateway.stalling import connected
 from tests.tokens import token
 
-Start = Callable[..., AbstractAsyncContextManager["Deployed"]]
 WHOSE = ("--issuer", ISSUER, "--audience", AUDIENCE)
-
-
-@dataclass
-class Deployed:
-    """A gateway of its own process."""
-
-    command: Command
-    url: str
-    browser: Browser
-
-    async def joined(self, stream: str, group: str, **options: object) -> Tab:
-        """A socket that has asked for a group; what it is told is next."""
-        tab = await self.browser.open(**options)
-        await tab.join(stream, group)
-        return tab
-
-
-@pytest.fixture
-def tenants(app: App) -> App:
-    """An application with an open stream, and one in which everybody sees a group of their own."""
-    app.write("news_stream.py", 'from streams import Stream\n\nnews = Stream("news", dict, public=True)\n')
-    app.write(
-        "mail_stream.py",
-        """
-        from streams import Stream
-
-        def is_own(subscription, user):
-            return user is not None and subscription.group == user["name"]
-
-        mail = Stream("mail", dict, can_access=is_own)
-        """,
-    )
-    app.write(
-        "stream_auth.py",
-        """
-        async def authenticate(request, claims):
-            return None if claims is None else {"name": claims.sub.upper()}
-        """,
-    )
-    return app
 
 
 @pytest.fixture
 def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMS_JWT_SECRET", SECRET)
-
-
-@pytest.fixture
-def start(streams: Typed, tenants: App, opened: AsyncExitStack, monkeypatch: pytest.MonkeyPatch) -> Start:
-    assert streams("provision", tenants.folder).code == 0
-    for name, value in streams.env.items():
-        monkeypatch.setenv(name, value)
-
-    @asynccontextmanager
-    async def started(*options: str) -> AsyncIterator[Deployed]:
-        port = free_port()
-        async with running(
-            "gateway", *options, "--port", str(port), "--metrics-port", "0", cwd=tenants.folder.parent
-        ) as command:
-            await command.says(f"gateway at ws://127.0.0.1:{port}")
-            url = f"ws://127.0.0.1:{port}/"
-            yield Deployed(command, url, Browser(url, opened))
-
-    return started
 
 
 def offering(sub: str) -> dict[str, object]:
@@ -180,6 +125,55 @@ async def test_it_says_that_it_runs_and_that_it_is_ready(start: Start):
 
         assert (await http.get(f"{at}healthz")).text == "ok\n"
         assert (await http.get(f"{at}readyz")).text == "ready\n"
+
+
+@pytest.mark.parametrize("options", [("--stall", "1"), ("--max-unread", "1")], ids=["stall", "max-unread"])
+async def test_clients_that_read_nothing_are_sent_away_by_the_limit_that_is_given(
+    start: Start,
+    connection: Connection,
+    namespace: Namespace,
+    opened: AsyncExitStack,
+    options: tuple[str, ...],
+):
+    async with start(*options) as gateway:
+        silent = [await connected(gateway.url, opened) for _ in range(8)]
+        for client in silent:
+            await client.join("today", stream="news")
+            client.stop()
+
+        with bound_to(KvStore(connection, namespace)):
+            for number in range(4):
+                await Stream("news", dict).set("today", str(number), {"text": "x" * 400_000})
+
+        assert (await gateway.counted("clients_stalled_total", 1))["clients_behind"] < 8
+
+
+async def test_its_grace_is_the_one_that_is_given(start: Start):
+    async with start("--grace", "2.5") as gateway:
+        assert (await gateway.readiness())["grace_seconds"] == 2.5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("stall", "0.5"),
+        ("stall", "nan"),
+        ("max-unread", "0"),
+        ("max-unread", "1.5"),
+        ("grace", "-1"),
+        ("grace", "soon"),
+        ("workers", "0"),
+    ],
+)
+def test_what_can_be_no_limit_is_said(streams: Typed, name: str, value: str):
+    variable = f"STREAMS_GATEWAY_{name.upper().replace('-', '_')}"
+
+    typed = streams("gateway", f"--{name}", value, COLUMNS="250")
+    set = streams("gateway", COLUMNS="250", **{variable: value})
+
+    for said in (typed, set):
+        assert (said.code, said.out) == (2, "")
+        assert f"Invalid value for '--{name}' (env var: '{variable}'): " in said.err
 
 
 @pytest.mark.parametrize(
