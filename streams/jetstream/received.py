@@ -31,6 +31,15 @@ class Message(Msg):
             self._found = headers_in(self.block)
         return self._found
 
+    def named(self, name: str) -> str | None:
+        """One header, without a look at the others."""
+        # The last one of that name, as in `headers`: a server puts its own behind those of a writer.
+        found = self.block.rfind(f"\r\n{name}:".encode())
+        if found < 0:
+            return None
+        value, _, _ = self.block[found + len(name) + 3 :].partition(b"\r\n")
+        return value.decode("utf-8", "replace").strip(" \t")
+
 
 def headers_in(block: bytes) -> dict[str, str]:
     """By name. What the first line says is called `Status` and `Description`, as nats-py calls it."""

@@ -67,7 +67,12 @@ def is_record(message: Msg) -> bool:
 
 def sequence(message: Msg) -> int:
     """Where a record stands in its bucket."""
-    return int((message.headers or {})[SEQUENCE])
+    return int(_said(message, SEQUENCE))
+
+
+def subject_of(message: Msg) -> str:
+    """What a record was written to."""
+    return _said(message, SUBJECT)
 
 
 def stored(message: Msg) -> Stored | None:
@@ -83,8 +88,8 @@ def _usual_item(message: Msg) -> ItemSet | None:
     usual = _USUAL.fullmatch(message.block) if isinstance(message, Message) else None
     if usual is None:
         return None
-    created, created_ms, expires_ms, subject, revision, second, millisecond = usual.groups()
-    item_id = _item_of(subject)
+    created, created_ms, expires_ms, key, revision, second, millisecond = usual.groups()
+    item_id = _item_of(key)
     if item_id is None or json_object(message.data) is None:
         return None
     time_ms = _second(second) * 1000 + int(millisecond)
@@ -142,6 +147,13 @@ def write_headers(item: Held | None, *, operation: str, expected: int, now_ms: i
     return headers
 
 
+def _said(message: Msg, name: str) -> str:
+    said = message.named(name) if isinstance(message, Message) else (message.headers or {}).get(name)
+    if said is None:
+        raise KeyError(name)
+    return said
+
+
 def _created(text: str) -> tuple[int, int]:
     revision, _, time_ms = text.partition(" ")
     if revision.isdecimal() and time_ms.isdecimal():
@@ -169,5 +181,5 @@ def _second(text: bytes) -> int:
 
 
 @lru_cache(RECENT_KEYS)
-def _item_of(subject: bytes) -> str | None:
-    return item_of(subject.decode("utf-8", "replace"))
+def _item_of(key: bytes) -> str | None:
+    return item_of(key.decode("utf-8", "replace"))

@@ -126,7 +126,7 @@ async def test_nats_py_gives_us_messages_before_it_looks_into_them(connection: C
 def test_nats_py_has_no_names_that_we_gave_to_things_of_ours():
     for name in ("_greeted", "_heard", "version", "listen", "unlisten", "send"):
         assert not hasattr(Client(), name), name
-    for name in ("block", "_found"):
+    for name in ("block", "named", "_found"):
         assert not hasattr(Msg(Client()), name), name
 
 

@@ -12,7 +12,7 @@ from streams import Stream, bound_to
 from streams.changes import ItemDeleted, ItemSet
 from streams.jetstream.connection import Connection
 from streams.jetstream.received import Message, headers_in
-from streams.jetstream.records import _usual_item, is_record, stored
+from streams.jetstream.records import _usual_item, is_record, sequence, stored, subject_of
 from streams.keys import Namespace
 from tests.browser import SECONDS
 from tests.conftest import Backend
@@ -107,8 +107,32 @@ def test_a_record_is_what_the_server_says_the_place_of(message: Message, answer:
     assert is_record(message) is is_record(by_name(message)) is answer
 
 
+@pytest.mark.parametrize("name", ["Streams-Created", "Nats-Sequence", "Nats-Msg-Id", "Text", "Nats", "None"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        received(WRITTEN, STANDS),
+        received("Nats-Sequence: 7", "Text:\tf\u00fcr ", WRITTEN, STANDS),
+        received("Text:", "Nats-Msg-Id", STANDS),
+        Message(nobody, b"live", b"", b"{}", b"NATS/1.0\r\nText: cut"),
+        Message(nobody, b"live", b"", b"{}", b""),
+    ],
+)
+def test_one_header_is_the_same_alone_and_among_the_others(message: Message, name: str):
+    assert message.named(name) == (message.headers or {}).get(name)
+
+
 def test_a_message_without_headers_has_none():
     assert Message(nobody, b"live", b"", b"{}", b"").headers is None
+
+
+def test_a_record_stands_somewhere_and_was_written_to_something():
+    record = received(WRITTEN, STANDS)
+
+    assert sequence(record) == sequence(by_name(record)) == 42
+    assert subject_of(record) == subject_of(by_name(record)) == "$KV.streams_todo.inbox.1"
+    with pytest.raises(KeyError, match="Nats-Sequence"):
+        sequence(received(WRITTEN))
 
 
 def test_an_answer_without_a_body_says_why():
