@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from streams.changes import EventSent
-from streams.envelope import Envelope, timestamp
+from streams.envelope import Envelope, items_of, timestamp
 from streams.gateway.backlog import Backlog, Kind
 from streams.gateway.catching_up import is_most, what_became
 from streams.gateway.follower import Follower
@@ -90,8 +90,6 @@ class Audience:
         self._outdated: set[Watcher] = set()
         """Those of them who need the whole state."""
         self._backlog = Backlog()
-        self._items: bytes | None = None
-        """The items of the group as a `sync` has them, made when one is needed."""
         self._state: tuple[Position, int, bytes] | None = None
         """The newest group `sync`, with what it says of its age, for all who need one before that changes."""
 
@@ -143,13 +141,14 @@ class Audience:
             )
         # Not below anything that the client was told, or one of Motia's would drop it.
         newest = max(position.revision, group.newest)
-        if self._state is None or self._state[:2] != (position, newest):
-            if self._items is None:
-                self._items = b",".join([item.value for item in group.items()])
-            sync = self._envelope.group_sync([self._items], timestamp=timestamp(base, newest), at=at)
-            frame = text_frame(sync)
-            self._state = (position, newest, frame)
-        return self._state[2]
+        known = self._state
+        if known is None or known[:2] != (position, newest):
+            # Others' writes move the position, and leave the items as they were.
+            items = [item.value for item in group.items()] if known is None else [items_of(known[2])]
+            sync = self._envelope.group_sync(items, timestamp=timestamp(base, newest), at=at)
+            known = (position, newest, text_frame(sync))
+        self._state = known
+        return known[2]
 
     def take(self) -> list[Told]:
         """The frames that wait, each socket at most once; nothing waits afterwards."""
@@ -180,7 +179,7 @@ class Audience:
         """
         self._pending.clear()
         self._told = self._shown
-        self._items = self._state = None
+        self._state = None
         for watcher in self.watchers():
             self._measures.resyncs["restarted"] += 1
             watcher.close(CLOSE_SERVICE_RESTART, "the stream was made anew, or has new rules")
@@ -273,7 +272,7 @@ class Audience:
 
     def _show(self, changes: list[Shown]) -> None:
         self._measures.changes += len(changes)
-        self._items = self._state = None
+        self._state = None
         if not (self._everyone or self._by_item):
             return
         self._shown += len(changes)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from streams.envelope import PONG, Envelope, error, timestamp
+from streams.envelope import PONG, Envelope, error, items_of, timestamp
 from streams.messages import BadMessage, BadRoom, Join, Leave, Ping, Room, parse
 
 BASE = 1_800_000_000_000
@@ -218,6 +218,14 @@ def test_a_group_sync_has_all_items_and_how_far_they_are_complete():
         b'{"type":"stream","timestamp":1800000000001,"streamName":"todo","groupId":"inbox","id":null,'
         b'"at":"ab.16","event":{"type":"sync","data":[{"id":"1"},{"id":"2"}]}}'
     )
+
+
+@pytest.mark.parametrize("items", [[], [b'{"id":"1","data":["]}}"]}'], [b'{"id":"1"}', b'{"id":"2"}']])
+@pytest.mark.parametrize("name", ["inbox", '"data":[', '\\"data":[', "data"])
+def test_the_items_of_a_sync_are_found_in_it_whatever_its_names_are(name: str, items: list[bytes]):
+    sync = Envelope(name, name).group_sync(items, timestamp=BASE, at="ab.1")
+
+    assert items_of(sync) == b",".join(items)
 
 
 def test_a_sync_of_an_empty_group_is_an_empty_array():
