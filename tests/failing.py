@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NoReturn
 
 from streams.changes import Change, ItemSet
 from streams.keys import Address
-from streams.store import FOREVER, Decide, Delta, Lifetime, Position, Written
+from streams.store import FOREVER, Decide, Delta, Lifetime, Position, Records, Written
 
 
 class Failing:
@@ -56,6 +56,12 @@ class Failing:
 
     async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
         self._fail("changes")
+
+    async def changes_of(self, stream: str, groups: Sequence[str], after: int, at_least: Position) -> Records:
+        self._fail("changes_of")
+
+    async def recent(self, stream: str, after: int, at_least: Position) -> Records | None:
+        self._fail("recent")
 
     def _fail(self, call: str) -> NoReturn:
         self.calls.append(call)

@@ -10,6 +10,12 @@ import struct
 
 _TEXT = 0x81  # FIN and opcode 1
 
+PING_FRAME = b"\x89\x00"
+"""An empty ping."""
+
+EMPTY_PONG, EMPTY_BYTES = b"\x8a\x80", 6
+"""How a client answers it: this and a mask, which are so many bytes."""
+
 
 def text_frame(payload: bytes) -> bytes:
     """One whole text message."""

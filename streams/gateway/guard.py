@@ -2,29 +2,82 @@
 
 uvicorn with httptools has neither a time limit for a request's headers nor a
 size limit: half a request keeps its connection, 13 MB of headers were taken.
+
+Most connections bring one request, which is to open a WebSocket and comes in
+one piece. It never gets as far as uvicorn's protocol.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from streams.gateway.alarms import Alarms, Moment
+from streams.gateway.handshake import plain_opening
 
 HEADER_SECONDS = 10.0
 MAX_HEADER_BYTES = 32 * 1024
 
 
-class GuardedHttp(HttpToolsProtocol):
+class GuardedHttp(asyncio.Protocol):
+    """A connection until something comes: then it is a socket's, or one for uvicorn.
+
+    The line is cut when that is late.
+    """
+
+    __slots__ = ("_deadline", "_for_uvicorn", "_transport")
+
+    def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
+        self._for_uvicorn = (config, server_state, app_state)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        _, server_state, app_state = self._for_uvicorn
+        server_state.connections.add(self)
+        self._deadline = Alarms.of(app_state).add(self, HEADER_SECONDS)
+
+    def data_received(self, data: bytes) -> None:
+        config, server_state, _ = self._for_uvicorn
+        opening = None if config.ws_protocol_class is None else plain_opening(data)
+        server_state.connections.discard(self)
+        if opening is not None:
+            del self._deadline[self]
+            socket = config.ws_protocol_class(*self._for_uvicorn)
+            socket.connection_made(self._transport)
+            self._transport.set_protocol(socket)
+            socket.asked(opening)
+        else:
+            http = _Http(*self._for_uvicorn)
+            http.take_over(self._transport, self._deadline, self)
+            self._transport.set_protocol(http)
+            http.data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._for_uvicorn[1].connections.discard(self)
+        self._deadline.pop(self, None)
+
+    def shutdown(self) -> None:
+        self._transport.close()
+
+    def alarm(self) -> None:
+        self._transport.abort()
+
+
+class _Http(HttpToolsProtocol):
     """uvicorn's HTTP protocol; the line is cut when headers are late or too long."""
 
-    _deadline: asyncio.TimerHandle | None = None
+    _deadline: Moment | None = None
     _header_bytes = _read_bytes = 0
     _in_header = True
 
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self._expect_headers()
+    def take_over(self, transport: asyncio.Transport, deadline: Moment, before: GuardedHttp) -> None:
+        """Go on where nothing was read yet, with the same deadline."""
+        self.connection_made(transport)
+        del deadline[before]
+        deadline[self] = None
+        self._deadline = deadline
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -61,13 +114,17 @@ class GuardedHttp(HttpToolsProtocol):
         self._got_headers()
         super().handle_websocket_upgrade()
 
+    def alarm(self) -> None:
+        self._deadline = None
+        self._cut()
+
     def _expect_headers(self) -> None:
         self._in_header, self._header_bytes, self._read_bytes = True, 0, 0
-        self._deadline = self.loop.call_later(HEADER_SECONDS, self._cut)
+        self._deadline = Alarms.of(self.app_state).add(self, HEADER_SECONDS)
 
     def _got_headers(self) -> None:
         if self._deadline is not None:
-            self._deadline.cancel()
+            self._deadline.pop(self, None)
             self._deadline = None
 
     def _cut(self) -> None:

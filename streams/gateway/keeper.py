@@ -58,8 +58,8 @@ class Keeper:
         """Those whose groups are to be brought up to the bucket now, as joins wait for them."""
         self._settling: deque[tuple[float, Follower]] = deque()
         """Those whose groups will be, and when."""
-        self._due = self._next()
-        """When to look for losses."""
+        self._due, self._is_lost = self._next(), False
+        """When to look for losses, and whether that is soon because there was one."""
         self._serve_at = -math.inf
         """When to serve joins again after a failure."""
         self._failures = 0
@@ -90,7 +90,7 @@ class Keeper:
 
     @property
     def position(self) -> Position | None:
-        return self._kept.position
+        return self._kept.settled
 
     def take_over(self, follower: Follower) -> None:
         if self._ended is not None:
@@ -104,8 +104,11 @@ class Keeper:
         self._changed.set()
 
     def lose(self) -> None:
-        self._due = min(self._due, self._loop.time() + random.uniform(*LOST_SECONDS))
-        self._changed.set()
+        # Every follower says so.
+        if not self._is_lost:
+            self._is_lost = True
+            self._due = min(self._due, self._loop.time() + random.uniform(*LOST_SECONDS))
+            self._changed.set()
 
     # What it does.
 
@@ -133,7 +136,7 @@ class Keeper:
     async def _look_for_losses(self) -> None:
         began = self._loop.time()
         # What is lost from here on counts for the next time.
-        self._due = math.inf
+        self._due, self._is_lost = math.inf, False
         if self._kept.position is not None:
             end, how = await self._kept.end(), "unmoved"
             if self._kept.is_behind(end):
@@ -162,7 +165,7 @@ class Keeper:
         # Whole groups are read one after another, others as many as go into a request.
         for batch in batches(everyone) if is_trusted else ([each] for each in everyone):
             started = _clocks()
-            await self._kept.ask_for(batch, self._kept.position, end)
+            await self._kept.ask_for(batch, end)
             await self._rest(started, began)
         self._kept.finish(end)
 
@@ -230,14 +233,14 @@ class Keeper:
         end = await self._kept.end()
         reached, how = end, "unmoved"
         if self._kept.is_behind(end):
-            position, how = self._kept.position, "scan"
+            how = "scan"
             scanned = await self._scan_for(followers, end) if self._kept.is_trusted(began) else None
             if scanned is not None:
                 reached = scanned
             else:
                 how = "groups"
                 for batch in batches(followers):
-                    await self._kept.ask_for(batch, position, end)
+                    await self._kept.ask_for(batch, end)
         for follower in followers:
             if follower.is_of(end.epoch):
                 follower.group.reach(reached)

@@ -32,7 +32,11 @@ class Kept:
         self._feed, self._stream, self._measures = feed, stream, measures
         self.followers: dict[str, Follower] = {}
         self.position: Position | None = None
-        """None: no group was read yet."""
+        """What is above it was not looked at yet. None: no group was read."""
+        self.settled: Position | None = None
+        """What it was when the bucket was last asked for its end: whoever knows of that end has had, as it
+        was or newer, what stood below. Of what was looked at since, that is not certain, as records move up
+        when they are overwritten."""
         self.verified_at = -math.inf
         """By the loop's clock: when the question began by which that was found. All above came later."""
         self._lowest = math.inf
@@ -47,8 +51,9 @@ class Kept:
         """A group was read. What comes above its position is for it too."""
         position = follower.group.position
         assert position is not None, "a group is included when it was read"
-        if self.position is None:
-            self.position, self.verified_at = position, follower.verified_at
+        if self.position is None or self.settled is None:
+            self.position = self.settled = position
+            self.verified_at = follower.verified_at
         elif position.epoch != self.position.epoch:
             self._odd.append(follower)
         else:
@@ -56,6 +61,8 @@ class Kept:
             if position.revision < self.position.revision:
                 # It was read while the others were brought further.
                 self.position = position
+            if position.revision < self.settled.revision:
+                self.settled = position
 
     async def end(self) -> Position:
         """How far the bucket has come.
@@ -63,6 +70,7 @@ class Kept:
         Raises:
             EpochChanged: What was read is void.
         """
+        self.settled = self.position
         end = await self._feed.end(self._stream)
         if self.position is not None and self.position.epoch != end.epoch:
             raise EpochChanged
@@ -128,13 +136,13 @@ class Kept:
         if self.position is None or self.position.revision < revision:
             self.position = Position(end.epoch, revision)
 
-    async def ask_for(self, batch: Sequence[Follower], known: Position | None, end: Position) -> None:
-        """Bring some groups up to an end by themselves. All are complete up to what is `known`, or further.
+    async def ask_for(self, batch: Sequence[Follower], end: Position) -> None:
+        """Bring some groups up to an end by themselves.
 
         Raises: As `Feed.changes_of`.
         """
         now = asyncio.get_running_loop().time()
-        after = known.revision if known is not None and self.is_trusted(now) else 0
+        after = self.settled.revision if self.settled is not None and self.is_trusted(now) else 0
         found = list[tuple[Follower, int]]()
         for follower in batch:
             own = follower.group.position
@@ -148,7 +156,6 @@ class Kept:
                 self._repair({follower: follower.group.replace(delta)})
                 follower.verified_at = now
         if found:
-            # They may be further, each by itself.
             after = max(after, min(revision for _, revision in found))
             await self._ask_for([follower for follower, _ in found], after, end)
 
@@ -164,7 +171,7 @@ class Kept:
 
     def start_over(self) -> None:
         """The epoch of the position has ended: nothing of it counts."""
-        void, self.position, self._odd = self.position, None, []
+        void, self.position, self.settled, self._odd = self.position, None, None, []
         log.error(
             "starting over, the bucket was made anew, set back, or has new rules stream=%s", self._stream
         )

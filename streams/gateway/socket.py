@@ -1,50 +1,43 @@
 """One client's WebSocket, as a uvicorn protocol class.
 
-Handshake and incoming frames go through websockets' sans-I/O
-`ServerProtocol`; outgoing frames are made elsewhere, once for all sockets,
-and written to the transport as they are. A socket costs no task.
+Incoming frames, and handshakes that are not plain, go through websockets'
+sans-I/O `ServerProtocol`; outgoing frames are made elsewhere, once for all
+sockets, and written to the transport as they are. A socket costs no task and
+no timer, and a parser only while it is in the middle of something.
 
 The contract with uvicorn (its own three classes keep it too, but it is not
 documented, see docs/private-apis.md): constructed with `config,
 server_state, app_state`; `connection_made`, then `data_received` with the
-replayed request, then set as the transport's protocol; a member of
-`server_state.connections` while it lives; `shutdown()` when the server ends.
+replayed request, or `asked` with one that was read already, then set as the
+transport's protocol; a member of `server_state.connections` while it lives;
+`shutdown()` when the server ends.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import socket
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-import orjson
-from websockets.frames import Frame, Opcode
-from websockets.http11 import Request
 from websockets.protocol import State
-from websockets.server import ServerProtocol
 
-from streams.access import Caller
-from streams.answers import Answer, answer_to
 from streams.envelope import PING
-from streams.errors import NotLetIn
-from streams.gateway.frames import text_frame
+from streams.gateway.admission import Admitted, admission, judged
+from streams.gateway.alarms import Alarms, Moment
+from streams.gateway.begun import begun
+from streams.gateway.frames import EMPTY_BYTES, EMPTY_PONG, PING_FRAME, text_frame
 from streams.gateway.guest import Guest
-from streams.gateway.upgrade import Upgrade, chosen_subprotocol, read_upgrade
-from streams.messages import CLOSE_SERVICE_RESTART, CLOSE_TOO_SLOW, MAX_MESSAGE_BYTES
+from streams.gateway.handshake import Opening
+from streams.gateway.incoming import CLOSE, PONG, TEXT, Incoming, parser
+from streams.messages import CLOSE_SERVICE_RESTART, CLOSE_TOO_SLOW
 
 if TYPE_CHECKING:
-    from websockets.http11 import Response
-    from websockets.typing import Subprotocol
+    from websockets.frames import Opcode
+    from websockets.http11 import Request
 
     from streams.auth.origins import Origins
     from streams.gateway.hub import Hub
-
-log = logging.getLogger(__name__)
-_library_log = logging.getLogger("websockets.server")
-_library_log.setLevel(logging.WARNING)
 
 MAX_WAITING_BYTES, FEW_WAITING_BYTES = 256 * 1024, 64 * 1024
 """When more waits for a client than the one, it is behind, and is written nothing of what happens until
@@ -52,8 +45,6 @@ no more waits than the other."""
 
 MAX_REPLIES_BYTES = 64 * 1024
 """What a client that is behind may ask for by what it says, such as pongs. More closes it with 4408."""
-
-NO_UPGRADE = b"this is no request to open a WebSocket\n"
 
 UNSENT_BYTES = 64 * 1024
 """What the system may hold of one client that is not on its way yet. Left to itself it takes megabytes,
@@ -70,24 +61,38 @@ CLOSE_SECONDS = 5.0
 class Socket(asyncio.Protocol):
     """One connection, from its upgrade request to its end."""
 
+    # There may be many thousands, so each is small.
+    __slots__ = (
+        "_alarms",
+        "_awaits_pong",
+        "_connections",
+        "_guest",
+        "_hub",
+        "_incoming",
+        "_is_asked",
+        "_is_open",
+        "_moment",
+        "_most_bytes",
+        "_origins",
+        "_transport",
+        "is_behind",
+    )
+
     def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
         self._hub: Hub = app_state["hub"]
         self._origins: Origins = app_state["origins"]
+        self._alarms = Alarms.of(app_state)
         self._connections: set[Any] = server_state.connections
-        self._loop = asyncio.get_running_loop()
-        self._wire = ServerProtocol(
-            max_size=MAX_MESSAGE_BYTES, logger=_library_log, select_subprotocol=_chosen
-        )
-        # It would write every header, and so tokens, into the log.
-        self._wire.debug = False
+        self._incoming: Incoming | None = None
+        """Where it is in the middle of something."""
         self._guest: Guest | None = None
-        self._parts: list[bytes] = []
-        self._is_open = self._awaits_pong = False
+        self._is_asked = self._is_open = self._awaits_pong = False
         self.is_behind = False
         """Whether the client does not read what was written."""
         self._most_bytes = 0
         """What may wait for it while it is behind."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._moment: Moment | None = None
+        """Of its next ping, or of its end."""
 
     # What the hub asks of it.
 
@@ -102,9 +107,11 @@ class Socket(asyncio.Protocol):
         return self._transport.get_write_buffer_size()
 
     def close(self, code: int, reason: str) -> None:
-        if self._wire.state is State.OPEN:
-            self._wire.send_close(code, reason)
-            self._pump()
+        if self._is_open:
+            wire = self._middle().wire
+            if wire.state is State.OPEN:
+                wire.send_close(code, reason)
+                self._pump()
         self._stop()
 
     def cut(self, code: int, reason: str) -> None:
@@ -125,29 +132,48 @@ class Socket(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
         self._transport.set_write_buffer_limits(high=MAX_WAITING_BYTES, low=FEW_WAITING_BYTES)
-        self._after(HANDSHAKE_SECONDS, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
-        self._wire.receive_data(data)
-        for event in self._wire.events_received():
-            if isinstance(event, Request):
-                self._handshake(event)
-            elif isinstance(event, Frame):
-                self._frame(event)
+        if self._incoming is None and len(data) == EMPTY_BYTES and data.startswith(EMPTY_PONG):
+            # Nothing comes more often. Who is not open awaits none.
+            self._awaits_pong = False
+            return
+        if not self._is_asked:
+            self._read_request(data)
+            return
+        if self._incoming is None and not self._is_open:
+            # Nobody is there to hear it: nothing is read before the answer, and nothing after a no.
+            return
+        incoming = self._middle()
+        for opcode, message in incoming.take(data):
+            self._hear(opcode, message)
         self._pump()
+        if incoming.is_given_back():
+            self._incoming = None
+
+    def asked(self, opening: Opening) -> None:
+        """Somebody wants to open it, and says so as one must."""
+        self._is_asked = True
+        rest = begun(self._admit(opening))
+        if rest is not None:
+            # What is said before the answer is heard after it, if there is anybody to say it then.
+            self.hold()
+            self._hub.start(rest, name="gateway: admit a client")
+        if not self._is_open:
+            # It is not known yet who it is; or it was refused, and may not take that.
+            self._alarm_after(HANDSHAKE_SECONDS)
 
     def eof_received(self) -> None:
-        self._wire.receive_eof()
+        self._stop()
         # One that says no more and reads no more would stay for ever: the line ends when all is read.
-        self._pump()
+        self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
-        self._stop()
+        self._end()
         # They know each other: without this, both would wait for the garbage collector.
         self._guest = None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._no_alarm()
 
     def pause_writing(self) -> None:
         self.is_behind = True
@@ -171,117 +197,119 @@ class Socket(asyncio.Protocol):
 
     # The conversation.
 
-    def _handshake(self, request: Request) -> None:
-        response = self._wire.accept(request)
-        if response.status_code != 101:
-            # What the library says of a header may have its content in it, and so a token.
-            log.info("no request to open a socket: status=%d address=%s", response.status_code, self._peer())
-            self._wire.send_response(_saying(response, "text/plain; charset=utf-8", NO_UPGRADE))
-            return
-        try:
-            upgrade = read_upgrade(request.path, request.headers, self._peer())
-        except NotLetIn as error:
-            self._turn_away(answer_to(error), error.reason)
-            return
-        if not self._origins.allows(upgrade.origin):
-            sentence = "this page's origin may not open sockets here"
-            self._turn_away(Answer(403, "ORIGIN_REFUSED", sentence), f"origin {upgrade.origin!r}"[:200])
-            return
-        # What is said before the answer is heard after it, if there is anybody to say it then.
-        self.hold()
-        self._hub.start(self._admit(upgrade, response), name="gateway: admit a client")
-
-    async def _admit(self, upgrade: Upgrade, response: Response) -> None:
-        try:
-            caller = await self._hub.access.caller(upgrade.token, upgrade.request)
-        except NotLetIn as error:
-            self._turn_away(answer_to(error), error.reason)
-        except Exception as error:
-            log.exception("a client could not be admitted")
-            self._turn_away(answer_to(error), type(error).__name__)
-        else:
-            self._open(caller, upgrade, response)
-        finally:
+    def _read_request(self, data: bytes) -> None:
+        """Take a request of any form, as it came."""
+        if self._incoming is None:
+            self._incoming = Incoming(parser(State.CONNECTING))
+            self._alarm_after(HANDSHAKE_SECONDS)
+        wire = self._incoming.wire
+        wire.receive_data(data)
+        requests = wire.events_received()
+        if not requests:
+            # Not whole, or nothing that the library takes for a request.
             self._pump()
+            return
+        self._is_asked, self._incoming = True, None
+        opening = judged(wire, cast("Request", requests[0]), self._peer())
+        if isinstance(opening, Opening):
+            self.asked(opening)
+        else:
+            self._refuse(opening)
+
+    async def _admit(self, opening: Opening) -> None:
+        try:
+            admitted = await admission(self._hub, self._origins, opening, self._peer())
+            if isinstance(admitted, Admitted):
+                self._open(admitted)
+            else:
+                self._refuse(admitted)
+        finally:
             self.go_on()
 
-    def _open(self, caller: Caller, upgrade: Upgrade, response: Response) -> None:
+    def _open(self, admitted: Admitted) -> None:
         if self._transport.is_closing():
             return
-        self._wire.send_response(response)
-        self._pump()
+        self._transport.write(admitted.answer)
         self._is_open = True
-        self._guest = Guest(self._hub, self, caller, upgrade.request, is_extended=upgrade.is_extended)
+        upgrade = admitted.upgrade
+        self._guest = Guest(
+            self._hub, self, admitted.caller, upgrade.request, is_extended=upgrade.is_extended
+        )
         self._hub.guests.tally.opened += 1
         self._guest.welcome(PING_SECONDS)
         # Spread, so that ten thousand clients that came together do not answer together.
-        self._after(PING_SECONDS * random.uniform(0.5, 1.0), self._ping)
+        self._alarm_after(PING_SECONDS * random.uniform(0.5, 1.0))
 
-    def _turn_away(self, answer: Answer, reason: str) -> None:
-        """Refuse the upgrade. Why is for the log alone."""
-        log.info("a socket was refused: %s code=%s address=%s", reason, answer.code, self._peer())
-        self._hub.guests.tally.turned_away[answer.code] += 1
-        response = self._wire.reject(answer.status, "")
-        response = _saying(response, "application/json", orjson.dumps(answer.body))
-        for name, value in answer.headers.items():
-            response.headers[name] = value
-        self._wire.send_response(response)
+    def _refuse(self, answer: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(answer)
+            self._transport.close()
 
     def _peer(self) -> str | None:
         address = self._transport.get_extra_info("peername")
         return str(address[0]) if isinstance(address, tuple) else None
 
-    def _frame(self, frame: Frame) -> None:
-        match frame.opcode:
-            case Opcode.TEXT | Opcode.BINARY | Opcode.CONT:
-                self._parts.append(bytes(frame.data))
-                if frame.fin:
-                    message, self._parts = b"".join(self._parts), []
-                    if self._guest is None:
-                        self._transport.abort()
-                        return
-                    self._guest.hear(message)
-            case Opcode.PONG:
-                self._awaits_pong = False
-            case Opcode.CLOSE:
-                self._stop()
-            case _:
-                pass  # pings are answered by the protocol
+    def _middle(self) -> Incoming:
+        """What reads what it says, where it is open."""
+        if self._incoming is None:
+            self._incoming = Incoming.lent()
+        return self._incoming
 
-    def _ping(self) -> None:
-        if self.is_behind:
-            # It would wait behind what is not read. Who reads nothing is sent away by the hub.
-            self._after(PING_SECONDS, self._ping)
-            return
-        if self._awaits_pong:
+    def _hear(self, opcode: Opcode, message: bytes) -> None:
+        if opcode is TEXT:
+            if self._guest is not None:
+                self._guest.hear(message)
+        elif opcode is PONG:
+            self._awaits_pong = False
+        elif opcode is CLOSE:
+            self._stop()
+        # Pings are answered by the protocol.
+
+    def alarm(self) -> None:
+        """Its deadline has come: for whatever it was to do, or to be done with it."""
+        if not self._is_open:
+            self._transport.abort()
+        elif self.is_behind:
+            # A ping would wait behind what is not read. Who reads nothing is sent away by the hub.
+            self._alarm_after(PING_SECONDS)
+        elif self._awaits_pong:
             # The peer is gone without a word; a close frame would wait behind what it never read.
             self._transport.abort()
-            return
+        else:
+            self._ping()
+
+    def _ping(self) -> None:
         self._awaits_pong = True
-        self._wire.send_ping(b"")
-        self._pump()
-        if self._guest is not None and self._guest.is_extended:
-            # Pages do not see the others.
-            self.write(_PING)
-        self._after(PING_SECONDS, self._ping)
+        # Pages do not see the first one.
+        is_extended = self._guest is not None and self._guest.is_extended
+        self.write(PING_FRAME + _PING if is_extended else PING_FRAME)
+        self._alarm_after(PING_SECONDS)
 
     def _stop(self) -> None:
+        """End it, and do not wait for ever until the line ends too."""
+        if self._is_open:
+            self._end()
+            self._alarm_after(CLOSE_SECONDS)
+
+    def _end(self) -> None:
         """No frame goes out any more, and nothing is watched."""
         if not self._is_open:
             return
         self._is_open = False
         # Of whoever closed first: a client's is sent back to it. Without a word, nothing was sent.
-        sent = self._wire.close_sent
+        sent = None if self._incoming is None else self._incoming.wire.close_sent
         self._hub.guests.tally.closed[NO_CLOSE if sent is None else sent.code] += 1
         if self._guest is not None:
             self._guest.gone()
-        self._after(CLOSE_SECONDS, self._transport.abort)
 
     def _pump(self) -> None:
-        """Write what the protocol wants written: handshake, pongs, closes."""
-        if self._wire.state is not State.OPEN:
+        """Write what the protocol wants written: refusals, pongs, closes."""
+        if self._incoming is None:
+            return
+        wire = self._incoming.wire
+        if wire.state is not State.OPEN:
             self._stop()
-        for data in self._wire.data_to_send():
+        for data in wire.data_to_send():
             if self._transport.is_closing():
                 return
             if data:
@@ -295,10 +323,14 @@ class Socket(asyncio.Protocol):
         if self._is_open and self.unread_bytes > self._most_bytes:
             self.close(CLOSE_TOO_SLOW, "too slow: come back for a fresh state")
 
-    def _after(self, seconds: float, then: Any) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, then)
+    def _alarm_after(self, seconds: float) -> None:
+        self._no_alarm()
+        self._moment = self._alarms.add(self, seconds)
+
+    def _no_alarm(self) -> None:
+        if self._moment is not None:
+            self._moment.pop(self, None)
+            self._moment = None
 
 
 def limit_unsent(listener: socket.socket) -> None:
@@ -306,19 +338,6 @@ def limit_unsent(listener: socket.socket) -> None:
     # Linux hands it on to the sockets that it makes, which saves a call for each.
     if (option := getattr(socket, "TCP_NOTSENT_LOWAT", None)) is not None:
         listener.setsockopt(socket.IPPROTO_TCP, option, UNSENT_BYTES)
-
-
-def _saying(response: Response, content_type: str, body: bytes) -> Response:
-    """A refusal with another body."""
-    response.body = body
-    for name, value in (("Content-Type", content_type), ("Content-Length", str(len(body)))):
-        response.headers.pop(name, None)
-        response.headers[name] = value
-    return response
-
-
-def _chosen(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    return cast("Subprotocol | None", chosen_subprotocol(offered))
 
 
 _PING = text_frame(PING)

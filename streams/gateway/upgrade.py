@@ -20,11 +20,10 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from urllib.parse import parse_qsl, unquote
 
-from websockets.datastructures import Headers
-
 from streams.access import AuthRequest
-from streams.auth.requests import bearer_tokens, told_request
+from streams.auth.requests import _UNTOLD, bearer_tokens
 from streams.errors import NotLetIn
+from streams.gateway.handshake import Opening
 from streams.messages import EXTENDED
 
 AUTHORIZATION = "authorization"
@@ -39,24 +38,47 @@ class Upgrade:
     token: str | None = field(repr=False)
     origin: str | None
     """Of the page that asks; None: it is no browser."""
-    is_extended: bool
+    subprotocol: str | None
+    """What is answered to those that it offers."""
+
+    @property
+    def is_extended(self) -> bool:
+        return self.subprotocol == EXTENDED
 
 
-def read_upgrade(target: str, headers: Headers, address: str | None) -> Upgrade:
+def read_upgrade(opening: Opening, address: str | None) -> Upgrade:
     """Read a request whose form was checked already.
 
     Raises:
         NotLetIn: It brings a token in a way that leaves open which one it is.
     """
-    path, _, asked = target.partition("?")
+    path, _, asked = opening.target.partition("?")
     try:
-        query = parse_qsl(asked, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
+        query = parse_qsl(asked, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS) if asked else []
     except ValueError:
         raise NotLetIn("TOKEN_REFUSED", f"the query has more than {_MAX_PARAMETERS} parameters") from None
-    offered = offered_subprotocols(headers.get_all("Sec-WebSocket-Protocol"))
+    headers, protocols = opening.headers, opening.headers.get("sec-websocket-protocol")
+    offered = [] if protocols is None else offered_subprotocols([protocols])
+    told = dict(headers)
+    for name in _UNTOLD:
+        told.pop(name, None)
+    parameters = {name: value for name, value in query if name != "authToken"}
+    return Upgrade(
+        AuthRequest("websocket", unquote(path), parameters, told, address),
+        _token(query, offered, opening.authorizations),
+        headers.get("origin"),
+        chosen_subprotocol(offered),
+    )
+
+
+def _token(
+    query: Sequence[tuple[str, str]], offered: Sequence[str], authorizations: Sequence[str]
+) -> str | None:
+    if not (query or offered or authorizations):
+        return None
     tokens = {
         *_beside_authorization(offered),
-        *bearer_tokens(headers.get_all("Authorization")),
+        *bearer_tokens(authorizations),
         *(value for name, value in query if name == "authToken"),
     }
     if len(tokens) > 1:
@@ -64,11 +86,7 @@ def read_upgrade(target: str, headers: Headers, address: str | None) -> Upgrade:
     token = next(iter(tokens), None)
     if token == "":
         raise NotLetIn("TOKEN_REFUSED", "it announced a token, and sent none")
-    untold = [(name, value) for name, value in query if name != "authToken"]
-    request = told_request("websocket", unquote(path), untold, headers.raw_items(), address)
-    # Two of them make one that nobody has listed.
-    origin = ", ".join(origins) if (origins := headers.get_all("Origin")) else None
-    return Upgrade(request, token, origin, EXTENDED in offered)
+    return token
 
 
 def offered_subprotocols(values: Iterable[str]) -> list[str]:
@@ -83,7 +101,7 @@ def chosen_subprotocol(offered: Sequence[str]) -> str | None:
     return next((name for name in offered if name.lower() == AUTHORIZATION), None)
 
 
-def _beside_authorization(offered: list[str]) -> Iterable[str]:
+def _beside_authorization(offered: Sequence[str]) -> Iterable[str]:
     names = [name for name in offered if name != EXTENDED]
     for name, behind in zip_longest(names, names[1:], fillvalue=""):
         if name.lower() == AUTHORIZATION:

@@ -15,12 +15,21 @@ from pathlib import Path
 import orjson
 from rich.console import Console, RenderableType
 
-from tests.benchmarks import functions, gateway, store
+from tests.benchmarks import churn, functions, gateway, ingest, losses, stalled, store, storm
 from tests.benchmarks.processes import end_cleanly_on_sigterm
 from tests.benchmarks.scenarios import PARTS as GATEWAY_PARTS
 from tests.benchmarks.targets import TARGETS
 
-PARTS = ("gateway", "store", "functions")
+OTHERS: dict[str, Callable[..., tuple[RenderableType, bool]]] = {
+    "ingest": ingest.run,
+    "stalled": stalled.run,
+    "storm": storm.run,
+    "losses": losses.run,
+    "churn": churn.run,
+    "store": store.run,
+    "functions": functions.run,
+}
+PARTS = ("gateway", *OTHERS)
 ROUNDS = 3
 
 LEAST_WIDTH, GATEWAY_WIDTH = 120, 200
@@ -71,11 +80,9 @@ def main() -> int:
 
 def run(part: str, options: argparse.Namespace, facts: str) -> tuple[RenderableType, bool]:
     """One part's tables, and whether all of it worked."""
-    rounds = 1 if options.quick else options.rounds or ROUNDS
-    if part == "store":
-        return store.run(rounds, is_quick=options.quick)
-    if part == "functions":
-        return functions.run(rounds, is_quick=options.quick)
+    if part != "gateway":
+        rounds = 1 if options.quick else options.rounds or ROUNDS
+        return OTHERS[part](rounds, is_quick=options.quick)
     rounds = 1 if options.quick else options.rounds or gateway.ROUNDS
     results = gateway.run(rounds, is_quick=options.quick, targets=options.only, parts=options.scenarios)
     if options.json is not None:

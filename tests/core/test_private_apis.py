@@ -17,7 +17,11 @@ from nats.protocol.parser import Parser
 from uvicorn import Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 
+from streams.gateway.guard import GuardedHttp
 from streams.gateway.socket import Socket
 from streams.jetstream.barriers import barrier
 from streams.jetstream.clients import FastClient
@@ -36,6 +40,41 @@ def test_uvicorn_constructs_protocols_as_ours_is_written():
     )
     assert made < replayed < given
     assert hasattr(WebSocketsSansIOProtocol, "shutdown")
+
+
+def test_uvicorn_lets_us_have_a_connection_before_its_http_protocol():
+    made = inspect.getsource(Server.startup)
+    told = inspect.getsource(HttpToolsProtocol.connection_made)
+
+    assert "config.http_protocol_class(" in made
+    for name in ("config=", "server_state=", "app_state=", "_loop="):
+        assert name in made, name
+    given = inspect.signature(GuardedHttp.__init__).parameters
+    assert list(given) == list(inspect.signature(HttpToolsProtocol.__init__).parameters)
+    # It is all in there, and nothing of it asks when the connection was made.
+    assert "self.transport = transport" in told
+    assert "self.connections.add(self)" in told
+    assert "create_task" not in told
+    assert "call_later" not in told
+    assert "self.ws_protocol_class = config.ws_protocol_class" in inspect.getsource(
+        HttpToolsProtocol.__init__
+    )
+
+
+@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY, Opcode.PING, Opcode.PONG])
+def test_websockets_forgets_a_message_that_has_ended(opcode: Opcode):
+    wire = ServerProtocol(state=State.OPEN)
+    before = {name: copy(value) for name, value in vars(wire).items()}
+
+    wire.receive_data(Frame(opcode, b"secret").serialize(mask=True))
+    (told,) = wire.events_received()
+    wire.data_to_send()
+
+    assert isinstance(told, Frame)
+    after = dict(vars(wire))
+    readers = [vars(each.pop("reader")) for each in (before, after)]
+    assert readers[0] == readers[1]
+    assert before == after
 
 
 def test_uvicorns_http_protocol_has_the_hooks_of_the_guard():

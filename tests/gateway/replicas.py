@@ -31,6 +31,8 @@ class Replicas(Feed):
     open: list[asyncio.Future[None]] = field(default_factory=list)
     """What waits to be let on."""
     listeners: dict[str, list[Listener]] = field(default_factory=dict)
+    lost: list[Callable[[], None]] = field(default_factory=list)
+    """What a connection calls that was renewed."""
     reads: list[str] = field(default_factory=list)
 
     def newest(self, group: str, upto: int | None = None) -> dict[str, Stored]:
@@ -43,10 +45,12 @@ class Replicas(Feed):
     ) -> AsyncIterator[None]:
         heard = self.listeners.setdefault(group, [])
         heard.append(deliver)
+        self.lost.append(lost)
         try:
             yield
         finally:
             heard.remove(deliver)
+            self.lost.remove(lost)
 
     async def end(self, stream: str) -> Position:
         await self._line()

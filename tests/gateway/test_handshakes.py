@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 def gateway_log(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What the gateway's sockets have said."""
-    said = [each.getMessage() for each in caplog.records if each.name == "streams.gateway.socket"]
+    said = [each.getMessage() for each in caplog.records if each.name == "streams.gateway.admission"]
     return [each for each in said if not each.startswith("no request to open a socket: status=4")]
 
 

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from streams import StoreUnavailable, Stream, bound_to
 from streams.auth.rules import OwnRules
-from streams.gateway import hub as hubs
+from streams.gateway import outbox
 from streams.gateway.access import Access
 from streams.gateway.hub import Hub
 from streams.gateway.server import listening
@@ -94,7 +94,7 @@ async def test_it_is_asked_again_until_it_is_known(
 async def test_everybody_is_sent_away_when_it_does_not_become_known(
     tab: Tab, revoked: InDoubt, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(hubs, "HELD_SECONDS", 0.05)
+    monkeypatch.setattr(outbox, "HELD_SECONDS", 0.05)
     revoked.known.clear()
 
     await todo.set("inbox", "a", {"v": 1})

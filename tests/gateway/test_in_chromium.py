@@ -186,7 +186,7 @@ async def test_pages_of_this_machine_may_open_sockets(pages: Pages, url: str, ho
 async def test_a_page_of_another_origin_opens_no_socket_also_with_a_good_token(
     pages: Pages, url: str, caplog: pytest.LogCaptureFixture
 ):
-    caplog.set_level(logging.INFO, "streams.gateway.socket")
+    caplog.set_level(logging.INFO, "streams.gateway.admission")
     tabs = {
         pages.origin("app.localhost"): await pages.open("app.localhost"),
         "null": await pages.open_sandboxed(),

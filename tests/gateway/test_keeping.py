@@ -144,6 +144,23 @@ async def test_a_lost_connection_costs_one_comparison_for_all_groups(store: Stor
         assert (line.ends - ends, len(line.reads) - reads, line.pages) == (1, 0, 1)
 
 
+async def test_what_is_lost_while_it_looks_for_losses_is_looked_for_again(store: Store, feed: Feed):
+    line = CountedLine(feed, is_deaf=True)
+    async with keeping(line) as now:
+        (one,) = await now.watching("one")
+        await put(store, "lost", address("1", "one"))
+        line.may_arrive.clear()
+        answers = line.answers
+        line.renew()
+        await until(lambda: line.answers > answers)
+        missed = await put(store, "lost meanwhile", address("2", "one"))
+
+        line.renew()
+        line.may_arrive.set()
+
+        await until(lambda: one.revisions.get("2") == missed.revision)
+
+
 async def test_a_group_looks_once_more_soon_after_it_was_read(
     store: Store, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ):

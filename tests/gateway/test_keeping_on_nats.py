@@ -17,14 +17,16 @@ from streams.gateway import keeper as keeper_module
 from streams.gateway import kept as kept_module
 from streams.jetstream.connection import Connection, connected_to
 from streams.jetstream.feed import JetStreamFeed
-from streams.keys import Namespace
+from streams.keys import LAYOUT_VERSION, Namespace
 from streams.store import Store
-from tests.buckets import vanishing
+from tests.buckets import vanishing, write_meta
 from tests.conftest import Backend
 from tests.gateway.keeping import GROUPS, NEVER, CountedLine, Watched, held, keeping, put_in_all
 from tests.gateway.waiting import until
 from tests.store.jetstream.proxy import line_to
 from tests.store.writes import address, put
+
+RESTORED = {"v": LAYOUT_VERSION, "epoch": "restored", "base": 1_800_000_000_000}
 
 
 @dataclass
@@ -184,6 +186,35 @@ async def test_where_the_newest_record_vanished_groups_are_asked_for(
         assert one.follower.group.position == await jetstream.feed.end("todo")
         assert await other.fresh() == {}
         assert line.asked == ["one", "other"]
+
+
+async def test_when_the_bucket_was_restored_every_group_is_read_anew(
+    jetstream: Backend, connection: Connection, namespace: Namespace
+):
+    line = CountedLine(jetstream.feed)
+    async with keeping(line) as now:
+        watched = await now.watching(*GROUPS)
+        line.may_arrive.clear()
+        late = now.watch("late")
+        await until(lambda: line.answers == len(GROUPS) + 1)
+        line.may_arrive, arriving = asyncio.Event(), line.may_arrive
+        line.may_arrive.set()
+        await write_meta(connection, namespace, RESTORED)
+        await put(jetstream.store, "new", address("1", GROUPS[0]))
+        line.reads.clear()
+
+        shown = await asyncio.gather(*(each.fresh() for each in watched))
+        # It was answered in the time before.
+        arriving.set()
+        await until(lambda: late.follower.loaded)
+        line.renew()
+        await until(lambda: late.restarts == 1 and late.follower.loaded)
+
+        assert shown[0] == await held(jetstream.store, GROUPS[0])
+        assert [each.restarts for each in watched] == [1] * len(GROUPS)
+        assert sorted(line.reads) == sorted([*GROUPS, "late"])
+        epochs = {each.follower.group.position.epoch for each in (*watched, late)}
+        assert epochs == {(await jetstream.feed.end("todo")).epoch}
 
 
 async def test_groups_stay_equal_to_their_bucket_while_many_write_and_half_is_lost(jetstream: Backend):

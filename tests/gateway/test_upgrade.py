@@ -8,9 +8,9 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from websockets.datastructures import Headers
 
 from streams.errors import NotLetIn
+from streams.gateway.handshake import Opening
 from streams.gateway.upgrade import Upgrade, chosen_subprotocol, offered_subprotocols, read_upgrade
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJlLW9mLWFubg"
@@ -22,7 +22,7 @@ ASKED = f"/ws?authToken={TOKEN}"
 
 
 def upgrade(target: str = "/", *headers: tuple[str, str], address: str | None = None) -> Upgrade:
-    return read_upgrade(target, Headers(headers), address)
+    return read_upgrade(Opening.of(target, headers, ""), address)
 
 
 def refusal(target: str = "/", *headers: tuple[str, str]) -> NotLetIn:
