@@ -1,4 +1,4 @@
-"""What one connection costs our gateway: memory and CPU while nothing happens, and CPU until it has its state.
+"""What one connection costs our gateway: memory and CPU in silence, and CPU until it has its state.
 
 `python -m tests.benchmarks.connections` prints a table. With `--where FILE`
 and `--profile FILE` it says besides which lines of Python hold the memory,
@@ -73,9 +73,11 @@ class Client(asyncio.Protocol):
         self._came += data
         if not self._is_upgraded:
             if not self._came.startswith(b"HTTP/1.1 101 "):
-                self.joined.set_exception(ConnectionError(f"the upgrade was answered with {self._came[:80]!r}"))
+                self.joined.set_exception(
+                    ConnectionError(f"the upgrade was answered with {self._came[:80]!r}")
+                )
                 return
-            head, end, rest = self._came.partition(b"\r\n\r\n")
+            _, end, rest = self._came.partition(b"\r\n\r\n")
             if not end:
                 return
             self._is_upgraded, self._came = True, rest
@@ -90,7 +92,11 @@ class Client(asyncio.Protocol):
 
 
 def _join(group: str) -> bytes:
-    fields = {"streamName": "bench", "groupId": group, "subscriptionId": "5bfe3f0e-3b0b-4b2e-8d54-6cf1fb5e7d1a"}
+    fields = {
+        "streamName": "bench",
+        "groupId": group,
+        "subscriptionId": "5bfe3f0e-3b0b-4b2e-8d54-6cf1fb5e7d1a",
+    }
     text = orjson.dumps({"type": "join", "data": fields})
     # The mask is zero, which is legal and leaves the message as it is.
     return b"\x81\xfe" + len(text).to_bytes(2) + bytes(4) + text
@@ -135,14 +141,17 @@ class Gateway:
         return cpu_seconds([self.process.pid]) * 1e6, cpu_seconds([self.nats.pid]) * 1e6
 
     @asynccontextmanager
-    async def crowd(self, count: int, group: Callable[[int], str], headers: Iterator[str]) -> AsyncIterator[list[Client]]:
+    async def crowd(
+        self, count: int, group: Callable[[int], str], headers: Iterator[str]
+    ) -> AsyncIterator[list[Client]]:
         """So many clients that have joined."""
         clients: list[Client] = []
         numbers = iter(range(count))
 
         async def lane() -> None:
             for number in numbers:
-                clients.append(await self.opened(group(number), next(headers)))
+                client = await self.opened(group(number), next(headers))
+                clients.append(client)
 
         try:
             async with asyncio.TaskGroup() as lanes:
@@ -154,7 +163,9 @@ class Gateway:
                 client.transport.abort()
             await asyncio.sleep(SETTLE_SECONDS)
 
-    async def joins(self, count: int, group: Callable[[int], str], headers: Iterator[str]) -> tuple[float, float]:
+    async def joins(
+        self, count: int, group: Callable[[int], str], headers: Iterator[str]
+    ) -> tuple[float, float]:
         """CPU in microseconds of one client that comes, joins and goes: of the gateway, and of NATS."""
         numbers = iter(range(count))
 

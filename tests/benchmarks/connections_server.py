@@ -103,7 +103,9 @@ def _where() -> str:
     root = f"{Path(__file__).parents[2]}/"
     lines = tracemalloc.take_snapshot().statistics("lineno")[:MOST_LINES]
     shown = [(each.size, each.count, str(each.traceback[0]).removeprefix(root)) for each in lines]
-    return "\n".join(f"{size}\t{count}\t{place.rpartition('site-packages/')[2]}" for size, count, place in shown)
+    return "\n".join(
+        f"{size}\t{count}\t{place.rpartition('site-packages/')[2]}" for size, count, place in shown
+    )
 
 
 def _profiled(profile: cProfile.Profile) -> str:
