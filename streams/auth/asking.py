@@ -69,7 +69,11 @@ class Asking:
         """
         if _is_coroutine_function(function):
             return await self._outcome_of(_said(function, arguments), _Clock(seconds), function)
-        question = self._line.ask(functools.partial(_called, function, arguments))
+        try:
+            question = self._line.ask(functools.partial(_called, function, arguments))
+        except RuntimeError as error:
+            # There are no more threads to be had at present.
+            return Failed(sentence(error), error)
         try:
             return await self._outcome_of(_answered(question), _Clock(seconds, question), function)
         finally:
@@ -139,7 +143,7 @@ def sentence(error: BaseException) -> str:
     """An error on one line, and not a long one."""
     try:
         said = f"{type(error).__name__}: {error}"
-    except Exception:
+    except BaseException:
         # Its `__str__` may be the application's too.
         said = type(error).__name__
     return one_line(said)

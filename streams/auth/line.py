@@ -79,7 +79,14 @@ class Line(Generic[T]):
             is_more = self._threads < self._most
             self._threads += is_more
         if is_more:
-            threading.Thread(target=self._serve, name="asks rules", daemon=True).start()
+            try:
+                threading.Thread(target=self._serve, name="asks rules", daemon=True).start()
+            except BaseException:
+                # There may be no more just now. The next question tries again.
+                with self._changed:
+                    self._threads -= 1
+                    self._waiting.pop(question, None)
+                raise
         return question
 
     def leave(self, question: Question[T]) -> None:

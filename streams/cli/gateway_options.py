@@ -17,7 +17,7 @@ MIB = 1024 * 1024
 
 MIN_STALL_SECONDS = 1.0
 MAX_STALL_SECONDS = 3600.0
-MAX_GRACE_SECONDS = 300.0
+MAX_GRACE_SECONDS = 22.0
 MAX_WORKERS = 64
 
 
@@ -60,7 +60,7 @@ Grace: TypeAlias = Annotated[
         max=MAX_GRACE_SECONDS,
         metavar="SECONDS",
         callback=_seconds,
-        help="How long NATS may be away before /readyz says no.",
+        help="How much longer than usual nothing may come from NATS before /readyz says no.",
     ),
 ]
 WorkerCount: TypeAlias = Annotated[

@@ -56,18 +56,24 @@ class Alarms:
         step = 2.0 ** math.frexp(seconds / EXACTNESS)[1] / 2
         at = math.ceil((self._loop.time() + seconds) / step) * step
         moment = self._moments.get(at)
-        if moment is None:
-            moment = self._moments[at] = {}
-            heapq.heappush(self._ahead, at)
-            if self._ahead[0] == at:
-                self._set_timer()
-        moment[who] = None
+        if moment is not None:
+            moment[who] = None
+            return moment
+        moment = self._moments[at] = {who: None}
+        heapq.heappush(self._ahead, at)
+        if self._ahead[0] == at:
+            self._set_timer()
         return moment
 
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(self._ahead[0], self._ring) if self._ahead else None
+            self._timer = None
+        while self._ahead and not self._moments[self._ahead[0]]:
+            # All have taken theirs back, as most do.
+            del self._moments[heapq.heappop(self._ahead)]
+        if self._ahead:
+            self._timer = self._loop.call_at(self._ahead[0], self._ring)
 
     def _ring(self) -> None:
         now = self._loop.time()

@@ -191,6 +191,9 @@ class Audience:
 
         It knows what all others know; or, outdated, it needs the whole state.
         """
+        if not self._is_watched_by(watcher):
+            # Its join is under way, and will find that it is behind.
+            return
         if watcher not in self._behind:
             self._behind[watcher] = self._told
             self._backlog.begin(self._told)
@@ -220,7 +223,8 @@ class Audience:
             is_outdated = True
         if is_outdated:
             frames = [self.state(room) for room in rooms]
-            self._measures.resyncs["slow"] += 1
+            # It may have joined while it was behind, and missed nothing.
+            self._measures.resyncs["slow"] += cursor < self._told
         else:
             frames = what_became(missed, self.follower.group, self._frame)
         if is_everything:
@@ -243,7 +247,10 @@ class Audience:
         for waiting in pending:
             if waiting.kind is None or waiting.item_id is None:
                 heard = (self._everyone, self._by_item.get(waiting.item_id or "", {}))
-                self._measures.dropped += sum(any(each in who for who in heard) for each in self._behind)
+                self._measures.dropped += sum(
+                    any(each in who for who in heard) and each.session != waiting.speaker
+                    for each in self._behind
+                )
             else:
                 number += 1
                 self._backlog.note(number, waiting.item_id, waiting.kind, waiting.revision, waiting.time_ms)
@@ -267,7 +274,8 @@ class Audience:
     def _measure(self, pending: Sequence[_Waiting]) -> None:
         now = time.time()
         for waiting in pending:
-            if waiting.kind is not None:
+            # Of what was found by comparing whole groups, nobody knows when it happened.
+            if waiting.kind is not None and waiting.time_ms:
                 self._measures.write_to_send.observe(max(0.0, now - waiting.time_ms / 1000))
 
     def _show(self, changes: list[Shown]) -> None:
@@ -287,10 +295,10 @@ class Audience:
             self._wait(_Waiting(event.id, frame, _speaker(event.event), None, 0, 0))
 
     def _frame(self, kind: Kind, item_id: str, item: bytes, revision: int, time_ms: int) -> bytes:
-        base = self._position().epoch.base_ms
+        base, at_ms = self._position().epoch.base_ms, time_ms or time.time_ns() // 1_000_000
         return text_frame(
             self._envelope.changed(
-                kind, item_id, item, timestamp=timestamp(base, revision), revision=revision, time_ms=time_ms
+                kind, item_id, item, timestamp=timestamp(base, revision), revision=revision, time_ms=at_ms
             )
         )
 

@@ -38,7 +38,7 @@ def what_became(missed: Sequence[Missed], group: Group, framed: Framed) -> list[
         item = group.item(each.id)
         if each.is_held and (item is None or each.is_new):
             # An item that was made anew stands behind the others, as it does for everybody.
-            revision = each.revision if item is None else item.created - 1
+            revision = each.revision if item is None else item.revision - 1
             gone = b'{"id":' + orjson.dumps(each.id) + b"}"
             deleted.append(framed("delete", each.id, gone, revision, each.time_ms))
         if item is not None and each.is_held and not each.is_new:

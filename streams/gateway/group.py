@@ -31,6 +31,7 @@ class Shown:
     """JSON text with the `id` of the key; for a delete, the item that went."""
     revision: int
     time_ms: int
+    """When it was committed, in milliseconds since 1970; 0: nobody knows."""
 
 
 class Group:
@@ -99,8 +100,8 @@ class Group:
         for item in gone:
             del self._items[item.id]
             self.size -= len(item.value)
-        # The revision of such a delete is not known any more; the position is not below it.
-        deletes = [Shown("delete", item.id, item.value, position, item.time_ms) for item in gone]
+        # Revision and time of such a delete are not known any more; the position is not below it.
+        deletes = [Shown("delete", item.id, item.value, position, 0) for item in gone]
         return deletes + self.catch_up(whole)
 
     def items(self) -> list[ItemSet]:

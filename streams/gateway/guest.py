@@ -100,8 +100,6 @@ class Guest:
         "_rooms",
         "_speech",
         "caller",
-        "close",
-        "cut",
         "is_extended",
         "session",
         "write",
@@ -112,8 +110,8 @@ class Guest:
     ) -> None:
         self.caller, self.session = caller, secrets.token_urlsafe(12)
         self.is_extended = is_extended
-        # Not methods that call them: these are called for every frame of every client.
-        self.write, self.close, self.cut = line.write, line.close, line.cut
+        # Not a method that calls it: this is called for every frame of every client.
+        self.write = line.write
         self._hub, self._line = hub, line
         # Only they bring fresh tokens, for which it is needed again; it is most of what a client takes.
         self._request = request if is_extended else None
@@ -166,6 +164,12 @@ class Guest:
             self._hub.outbox.catch_up(self)
 
     # What the hub asks of it.
+
+    def close(self, code: int, reason: str) -> None:
+        self._line.close(code, reason)
+
+    def cut(self, code: int, reason: str) -> None:
+        self._line.cut(code, reason)
 
     @property
     def is_behind(self) -> bool:

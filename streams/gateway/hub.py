@@ -184,8 +184,14 @@ class Hub:
             # Before anything is read: a refusal says nothing of what there is, not even by its time.
             async with watcher.questions:
                 await self.access.check(watcher.caller, room)
-            audience = await self._fresh(room)
-            await self.access.confirm(lambda: watcher.caller, room, is_guarded=audience.is_guarded)
+            audience = await self._confirmed(watcher, room)
+            # From here on nothing waits: what is pending was committed before
+            # the state that is sent now, and goes to those who were here before.
+            if watcher.watches(room):
+                self.outbox.flush()
+                audience.add(watcher, room)
+                self.measures.joins += 1
+                self.outbox.tell_state(watcher, audience, room)
         except NotLetIn as error:
             log.info("a join was refused: %s session=%s room=%s", error.reason, watcher.session, room)
             _refuse(watcher, room, error.code, str(error))
@@ -205,13 +211,22 @@ class Hub:
             log.exception("a join failed; its socket is closed room=%s", room)
             watcher.close(CLOSE_INTERNAL_ERROR, "internal error")
             return
-        # From here on nothing waits: what is pending was committed before
-        # the state that is sent now, and goes to those who were here before.
-        if watcher.watches(room):
-            self.outbox.flush()
-            audience.add(watcher, room)
-            self.measures.joins += 1
-            self.outbox.tell_state(watcher, audience, room)
+
+    async def _confirmed(self, watcher: Watcher, room: Room) -> Audience:
+        """The group, fresh, when it is certain that the watcher may have it.
+
+        Raises: What a join is refused with.
+        """
+        while True:
+            audience = await self._fresh(room)
+            group = audience.follower.group
+            await self.access.confirm(lambda: watcher.caller, room, is_guarded=audience.is_guarded)
+            # That may have taken long: the group may have been let go, or begun anew with other rules.
+            if (
+                self._audiences.get((room.stream, room.group)) is audience
+                and audience.follower.group is group
+            ):
+                return audience
 
     async def _fresh(self, room: Room) -> Audience:
         audience = self._audience(room.stream, room.group)

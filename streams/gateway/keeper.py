@@ -230,42 +230,43 @@ class Keeper:
     async def _bring_up(self, followers: Sequence[Follower]) -> None:
         """Return when the groups of some hold everything that was committed before this call."""
         began = self._loop.time()
-        end = await self._kept.end()
-        reached, how = end, "unmoved"
+        end, how = await self._kept.end(), "unmoved"
         if self._kept.is_behind(end):
-            how = "scan"
-            scanned = await self._scan_for(followers, end) if self._kept.is_trusted(began) else None
-            if scanned is not None:
-                reached = scanned
-            else:
-                how = "groups"
-                for batch in batches(followers):
-                    await self._kept.ask_for(batch, end)
+            is_done = False
+            if self._kept.is_trusted(began):
+                end, is_done = await self._scan_for(followers, end)
+            how = "scan" if is_done else "groups"
+            for batch in () if is_done else batches(followers):
+                await self._kept.ask_for(batch, end)
         for follower in followers:
             if follower.is_of(end.epoch):
-                follower.group.reach(reached)
+                follower.group.reach(end)
                 follower.verified_at = began
         self._measures.sweeps[how] += 1
 
-    async def _scan_for(self, followers: Sequence[Follower], end: Position) -> Position | None:
-        """Take in everything that is committed by now. None: the groups had better be asked for."""
+    async def _scan_for(self, followers: Sequence[Follower], end: Position) -> tuple[Position, bool]:
+        """Take in everything that is committed by now.
+
+        How far that is, and whether it was done. Otherwise the groups had better be asked for, up to there.
+        """
         records, pages = self._kept.expected(end), 0
         while self._kept.is_scan_cheaper(records, followers):
             page = await self._kept.page(end)
             if page is None:
-                return None
+                break
             reached, more = page
             records, pages = float(more), pages + 1
             if more:
                 continue
             if pages == 1:
-                return reached
+                return reached, True
             # What was overwritten while pages were read came up again behind them. One replica has
             # shown the end; another one, which gave an earlier page, may have known more than that.
             end, pages = await self._kept.end(), 0
             if reached.revision >= end.revision:
-                return reached
-        return None
+                return reached, True
+            records = self._kept.expected(end)
+        return end, False
 
     def _fail(self, error: StoreUnavailable) -> float:
         """When to try again."""

@@ -50,7 +50,8 @@ class Keepers:
     @property
     def least_age_seconds(self) -> float:
         """The same of the stream of which it was known last: others may be in trouble."""
-        return min((keeper.age_seconds for keeper, _ in self._running.values()), default=0.0)
+        read = [keeper for keeper, _ in self._running.values() if keeper.position is not None]
+        return min((keeper.age_seconds for keeper in read), default=0.0)
 
     async def _keep(self, stream: str, keeper: Keeper) -> None:
         try:

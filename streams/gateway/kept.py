@@ -34,9 +34,9 @@ class Kept:
         self.position: Position | None = None
         """What is above it was not looked at yet. None: no group was read."""
         self.settled: Position | None = None
-        """What it was when the bucket was last asked for its end: whoever knows of that end has had, as it
-        was or newer, what stood below. Of what was looked at since, that is not certain, as records move up
-        when they are overwritten."""
+        """The position when the bucket was last asked for its end. Records that were read since may lack an
+        item that had just been overwritten, by a write that a replica which knows of that end has not got:
+        so nothing that is older than they are may be dropped for that yet."""
         self.verified_at = -math.inf
         """By the loop's clock: when the question began by which that was found. All above came later."""
         self._lowest = math.inf
@@ -187,7 +187,13 @@ class Kept:
             follower = self.followers.get(record.group)
             if follower is None or follower.group.is_old(record.id, record.revision):
                 continue
-            change = record.change()
+            try:
+                change = record.change()
+            except Exception as error:
+                # Of one group, which cannot be kept without it. The others are.
+                log.exception("a record cannot be read group=%s/%s", self._stream, follower.name)
+                follower.fail(error)
+                continue
             shown = change and follower.group.apply(change)
             if shown and follower.loaded:
                 missed.setdefault(follower, []).append(shown)

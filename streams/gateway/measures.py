@@ -60,7 +60,7 @@ class Measures:
     writes: int = 0
     """What they were sent with: one write holds all frames that one socket gets in one tick."""
     conflated: int = 0
-    """Changes that a slow client was not told one by one, each once for every such client."""
+    """Changes of whole groups that a slow client was not told one by one, each once for every such client."""
     dropped: int = 0
     """Events that a slow client never gets, each once for every such client."""
     repairs: int = 0

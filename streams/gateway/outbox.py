@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from streams.errors import StreamsError
 from streams.gateway.access import Access
-from streams.gateway.audience import Audience
+from streams.gateway.audience import Audience, Told
 from streams.gateway.laggards import Laggards
 from streams.gateway.measures import Measures
 from streams.gateway.watcher import Watcher
@@ -44,6 +44,8 @@ class Outbox:
         self._dirty: list[Audience] = []
         self._reading: dict[Watcher, None] = {}
         """Those who were behind and read again, and must be told what they missed."""
+        self._is_scheduled = False
+        """Whether there will be a flush at the end of this tick."""
         self._is_held = False
         """Whether frames wait for revocations to be known."""
         self._loop = asyncio.get_running_loop()
@@ -94,7 +96,7 @@ class Outbox:
                 )
             return
         dirty, self._dirty = self._dirty, []
-        told = [each for audience in dirty for each in audience.take()]
+        told = [each for audience in dirty for each in self._taken(audience)]
         self._measures.frames += sum(len(each.watchers) * each.messages for each in told)
         if len(told) == 1:
             self._write(told[0].frames, told[0].watchers)
@@ -107,7 +109,26 @@ class Outbox:
                 self._write(own[0] if len(own) == 1 else b"".join(own), (watcher,))
         # Last: what they are told is the newest, and nothing that waits is older than that.
         while self._reading:
-            self._tell_what_was_missed(self._reading.popitem()[0])
+            watcher, _ = self._reading.popitem()
+            try:
+                self._tell_what_was_missed(watcher)
+            except Exception:
+                # Of one; the others are told theirs.
+                log.exception("what was missed could not be told; its socket is closed")
+                watcher.close(CLOSE_INTERNAL_ERROR, "internal error")
+
+    def _taken(self, audience: Audience) -> list[Told]:
+        try:
+            return audience.take()
+        except Exception:
+            log.exception(
+                "a group cannot be told of; its sockets are closed group=%s/%s",
+                audience.stream,
+                audience.name,
+            )
+            for watcher in audience.watchers():
+                watcher.close(CLOSE_INTERNAL_ERROR, "internal error")
+            return []
 
     def _write(self, frames: bytes, watchers: Sequence[Watcher]) -> None:
         for watcher in watchers:
@@ -155,5 +176,10 @@ class Outbox:
 
     def _wake(self) -> None:
         """Flush at the end of this tick."""
-        if not (self._dirty or self._reading):
-            self._loop.call_soon(self.flush)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._end_tick)
+
+    def _end_tick(self) -> None:
+        self._is_scheduled = False
+        self.flush()

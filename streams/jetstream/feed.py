@@ -28,7 +28,7 @@ from streams.store import Delta, Epoch, EpochChanged, Position, Record, Records
 log = logging.getLogger(__name__)
 
 READS_AT_ONCE = 64
-"""Group reads under way per process; the others wait their turn."""
+"""Reads of one bucket that are under way; further ones wait. One that does not answer holds up no other."""
 
 SET_BACK_CHECKS = 3
 """How often an end that went back is asked for again before it is believed."""
@@ -52,7 +52,9 @@ class JetStreamFeed:
         self._highest: dict[str, int] = {}
         self._questions: dict[str, asyncio.Future[Position | StreamsError | None]] = {}
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        self._reads: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(READS_AT_ONCE)
+        )
         self._listened = defaultdict[str, _Listened](_Listened)
         """By stream, what is listened to."""
 
@@ -92,13 +94,13 @@ class JetStreamFeed:
         return checked_meta(self._namespace, stream, meta).is_guarded
 
     async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
-        async with self._reads:
+        async with self._reads[stream]:
             read = await self._reader(stream).group(group, after=after, at_least=at_least.revision)
         position = self._position(stream, read, at_least)
         return Delta(read.changes, position)
 
     async def changes_of(self, stream: str, groups: Sequence[str], after: int, at_least: Position) -> Records:
-        async with self._reads:
+        async with self._reads[stream]:
             read = await self._reader(stream).groups(groups, after=after, at_least=at_least.revision)
         position = self._position(stream, read, at_least)
         tokens = {encode(group): group for group in groups}

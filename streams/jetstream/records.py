@@ -44,8 +44,8 @@ _USUAL = re.compile(
     rb"NATS/1\.0\r\n"
     rb"Nats-Expected-Last-Subject-Sequence: \d+\r\n"
     rb"Nats-Msg-Id: [^\r]*\r\n"
-    rb"Streams-Created: (?P<created>\d+) (?P<created_ms>\d+)\r\n"
-    rb"(?:Streams-Expires: (?P<expires_ms>\d+)\r\nNats-TTL: \d+\r\n)?"
+    rb"Streams-Created: (?P<created>\d{1,19}) (?P<created_ms>\d{1,19})\r\n"
+    rb"(?:Streams-Expires: (?P<expires_ms>\d{1,19})\r\nNats-TTL: \d+\r\n)?"
     rb"(?:Streams-Writers: [^\r]*\r\n)?"
     rb"Nats-Stream: [^\r]*\r\n"
     rb"Nats-Subject: (?P<subject>\S+)\r\n"
@@ -156,17 +156,25 @@ def _said(message: Msg, name: str) -> str:
 
 def _created(text: str) -> tuple[int, int]:
     revision, _, time_ms = text.partition(" ")
-    if revision.isdecimal() and time_ms.isdecimal():
+    if _is_number(revision) and _is_number(time_ms):
         return int(revision), int(time_ms)
     return 0, 0
 
 
+def _is_number(text: str) -> bool:
+    # Another program's may be of any length, and Python makes no number of thousands of digits.
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
+
+
+_MOST_DIGITS = 19
+
+
 def _expires(headers: Mapping[str, str], time_ms: int) -> int | None:
-    if (ours := headers.get(EXPIRES, "")).isdecimal():
+    if _is_number(ours := headers.get(EXPIRES, "")):
         return int(ours)
     # Another program's: it may write "90s" and the like, which only the server has to understand.
     seconds = headers[TTL].removesuffix("s")
-    return time_ms + int(seconds) * 1000 if seconds.isdecimal() else None
+    return time_ms + int(seconds) * 1000 if _is_number(seconds) else None
 
 
 def _milliseconds(text: str) -> int:

@@ -115,6 +115,19 @@ async def test_any_number_of_questions_at_once_is_answered_by_the_few_threads():
     assert len(threads) <= module.RULE_THREADS
 
 
+async def test_where_no_thread_can_be_had_the_answer_is_no_until_one_can(monkeypatch: pytest.MonkeyPatch):
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with asking(lambda subscription, context: True) as rules, asyncio.timeout(SECONDS):
+        with monkeypatch.context() as limited:
+            limited.setattr(threading.Thread, "start", none_left)
+            answers = [await rules.may_see(ANN, INBOX) for _ in range(2 * module.RULE_THREADS)]
+
+        assert not any(answers)
+        assert await rules.may_see(ANN, INBOX)
+
+
 @pytest.mark.usefixtures("soon")
 async def test_an_event_loop_that_is_busy_is_not_held_against_a_rule_that_has_answered(gate):
     async with asking(gate) as rules, asyncio.timeout(SECONDS):
