@@ -270,13 +270,11 @@ class Feed(Protocol):
         ...
 
     async def recent(self, stream: str, after: int, at_least: Position) -> Records | None:
-        """The next records of the bucket above `after`, some hundred at most, whatever group they are of.
+        """The next records of the bucket above `after`, some hundred at most, of groups that are listened to.
 
-        Those of groups that nobody listens to are left out. An item that was
-        written again since stands further up: who asks again from every
+        An item that is written again moves up: who asks again from every
         `position` has seen all when there are no `more`, which is not before
-        `at_least`. Deletions are part of it as long as their markers live.
-        None: it cannot be told whether there is more.
+        `at_least`. None: it cannot be told whether there are.
 
         Raises: As `changes`.
         """

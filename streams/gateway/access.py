@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from streams.access import AuthRequest, Caller, Subscription
-from streams.auth.rules import Rules
+from streams.auth.rules import OwnRules, Rules
 from streams.auth.tokens import Verifier
 from streams.errors import NotLetIn, StoreUnavailable
 from streams.keys import checked_stream_name
@@ -72,6 +72,8 @@ class Access:
     ) -> None:
         self._verifier, self._rules, self._revoked, self._feed = verifier, rules, revoked, feed
         self._is_connected = is_connected
+        self.needs_task = not isinstance(rules, OwnRules)
+        """Whether `caller` may only be called in a task: rules of others may ask which one it is."""
         self._asked: dict[str, tuple[float, bool]] = {}
         """When a bucket was asked whether its stream has a rule, and what it said; of those that exist."""
 

@@ -43,7 +43,7 @@ class GuardedHttp(asyncio.Protocol):
         opening = None if config.ws_protocol_class is None else plain_opening(data)
         server_state.connections.discard(self)
         if opening is not None:
-            del self._deadline[self]
+            self._deadline.pop(self, None)
             socket = config.ws_protocol_class(*self._for_uvicorn)
             socket.connection_made(self._transport)
             self._transport.set_protocol(socket)
@@ -75,7 +75,7 @@ class _Http(HttpToolsProtocol):
     def take_over(self, transport: asyncio.Transport, deadline: Moment, before: GuardedHttp) -> None:
         """Go on where nothing was read yet, with the same deadline."""
         self.connection_made(transport)
-        del deadline[before]
+        deadline.pop(before, None)
         deadline[self] = None
         self._deadline = deadline
 

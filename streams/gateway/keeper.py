@@ -207,8 +207,8 @@ class Keeper:
     async def _serve(self) -> None:
         """Bring the groups that are wanted up to the bucket, and tell those who wait for them."""
         wanted, self._wanted = self._wanted, {}
-        # Those that are read anew tell theirs when they were.
-        waiting = {each: each.take_waiting() for each in wanted if each.loaded}
+        # Those that are read anew tell theirs when they were, and some have been left since they were wanted.
+        waiting = {each: each.take_waiting() for each in wanted if each.loaded and self._kept.follows(each)}
         if not waiting:
             return
         try:
@@ -221,6 +221,7 @@ class Keeper:
                 raise
             self._serve_at = self._fail(error)
             return
+        self._failures = 0
         for follower, futures in waiting.items():
             if follower.loaded:
                 tell(futures)

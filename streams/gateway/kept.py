@@ -142,22 +142,22 @@ class Kept:
         Raises: As `Feed.changes_of`.
         """
         now = asyncio.get_running_loop().time()
-        after = self.settled.revision if self.settled is not None and self.is_trusted(now) else 0
-        found = list[tuple[Follower, int]]()
+        is_trusted, found = self.is_trusted(now), dict[Follower, int]()
         for follower in batch:
             own = follower.group.position
-            if own is None or own.epoch != end.epoch:
+            if own is None or own.epoch != end.epoch or not self.follows(follower):
                 continue
-            if after or now - follower.verified_at <= MARKERS_TRUSTED_SECONDS:
-                found.append((follower, own.revision))
+            if is_trusted or now - follower.verified_at <= MARKERS_TRUSTED_SECONDS:
+                found[follower] = own.revision
             else:
                 # What was deleted since may have left no trace.
                 delta = await self._feed.changes(self._stream, follower.name, 0, end)
                 self._repair({follower: follower.group.replace(delta)})
                 follower.verified_at = now
         if found:
-            after = max(after, min(revision for _, revision in found))
-            await self._ask_for([follower for follower, _ in found], after, end)
+            # They may be further than all are, each by itself.
+            settled = self.settled.revision if is_trusted and self.settled is not None else 0
+            await self._ask_for(list(found), max(settled, min(found.values())), end)
 
     async def _ask_for(self, followers: Sequence[Follower], after: int, end: Position) -> None:
         names = [follower.name for follower in followers]
@@ -168,6 +168,9 @@ class Kept:
         for follower in followers:
             if follower.is_of(found.position.epoch):
                 follower.group.reach(found.position)
+
+    def follows(self, follower: Follower) -> bool:
+        return self.followers.get(follower.name) is follower
 
     def start_over(self) -> None:
         """The epoch of the position has ended: nothing of it counts."""

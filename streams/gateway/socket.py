@@ -154,7 +154,8 @@ class Socket(asyncio.Protocol):
     def asked(self, opening: Opening) -> None:
         """Somebody wants to open it, and says so as one must."""
         self._is_asked = True
-        rest = begun(self._admit(opening))
+        admitting = self._admit(opening)
+        rest = admitting if self._hub.access.needs_task else begun(admitting)
         if rest is not None:
             # What is said before the answer is heard after it, if there is anybody to say it then.
             self.hold()

@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from streams.changes import Stored
 from streams.errors import StoreUnavailable
 from streams.jetstream.api import stream_info, subjects
+from streams.jetstream.chunks import chunks_of
 from streams.jetstream.connection import Connection
 from streams.jetstream.questions import AnswerLost
 from streams.jetstream.records import SUBJECT, sequence, stored
@@ -26,12 +27,6 @@ from streams.keys import Namespace
 PAGE_BYTES = 4 * 1024 * 1024
 """Most that one answer may hold. The server's own limit is what it may have waiting for a client,
 and one such answer would make us a slow consumer."""
-
-NAMES_PER_REQUEST = 1000
-"""The server refuses requests that match more than 1024 subjects."""
-
-REQUEST_BYTES = 512 * 1024
-"""Longest request: a thousand of the longest names would not fit into a message."""
 
 SCAN_RECORDS = 10_000
 """Of a group that is too large for one request, up to so many of the bucket's newest records are gone
@@ -172,7 +167,7 @@ class Reader:
     async def records(self, wanted: Sequence[str]) -> AsyncIterator[Msg]:
         """The newest records of any number of subjects, in no particular order."""
         meta = self.namespace.meta(self.stream)
-        for chunk in _chunks(wanted):
+        for chunk in chunks_of(wanted):
             async for page in self._pages([meta, *chunk], 0, 0):
                 for message in page.messages:
                     if (message.headers or {})[SUBJECT] != meta:
@@ -195,7 +190,7 @@ class Reader:
         names, upto = await subjects(self.connection, self.namespace, self.stream, everything)
         # Items that came after the names were listed are not in: complete up to there only.
         whole = Read(upto=max(at_least, upto))
-        for chunk in _chunks(names):
+        for chunk in chunks_of(names):
             part = await self._newest(chunk, after, whole.upto)
             if part is None:
                 raise StoreUnavailable(
@@ -297,18 +292,6 @@ class _TooMany(Exception):
 
 async def _pause(attempt: int) -> None:
     await asyncio.sleep(min(0.25, 0.002 * 2**attempt))
-
-
-def _chunks(names: Sequence[str]) -> list[list[str]]:
-    chunks: list[list[str]] = []
-    size = REQUEST_BYTES
-    for name in names:
-        if size + len(name) + 3 > REQUEST_BYTES or len(chunks[-1]) >= NAMES_PER_REQUEST:
-            chunks.append([])
-            size = 0
-        chunks[-1].append(name)
-        size += len(name) + 3
-    return chunks
 
 
 def _is_status(message: Msg) -> bool:

@@ -1,9 +1,8 @@
-"""What one connection costs our gateway: memory and CPU in silence, and CPU until it has its state.
+"""What one connection costs our gateway: memory and CPU when nothing happens, and CPU until it has its state.
 
-`python -m tests.benchmarks.connections` prints a table. With `--where FILE`
-and `--profile FILE` it says besides which lines of Python hold the memory,
-and in which functions the time of joins is spent; both are measured apart,
-because they are slow.
+`python -m tests.benchmarks.connections` prints a table. `--where` says which
+lines of Python hold the memory instead, and `--profile` in which functions the
+time of joins is spent.
 """
 
 from __future__ import annotations
@@ -23,8 +22,16 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.churn_server import allow_sockets
 from tests.benchmarks.connections_server import COLD_GROUPS, WARM, cold
-from tests.benchmarks.processes import Process, cpu_seconds, free_port, memory_mb, running
+from tests.benchmarks.processes import (
+    Process,
+    cpu_seconds,
+    end_cleanly_on_sigterm,
+    free_port,
+    memory_mb,
+    running,
+)
 from tests.tokens import token
 
 SOCKETS = (2_000, 5_000)
@@ -133,8 +140,9 @@ class Gateway:
         finally:
             writer.close()
 
-    def memory_kb(self) -> float:
-        return memory_mb([self.process.pid]) * 1024
+    async def memory_bytes(self) -> float:
+        await self.asked("/collect")
+        return memory_mb([self.process.pid]) * 1024**2
 
     def cpu_us(self) -> tuple[float, float]:
         """Of the gateway, and of NATS."""
@@ -195,6 +203,10 @@ def gateway() -> Iterator[Gateway]:
                 yield Gateway(process, nats, port)
 
 
+def warm(_: int) -> str:
+    return WARM
+
+
 NOBODY = cycle([""])
 
 
@@ -203,62 +215,84 @@ def somebody() -> Iterator[str]:
     return cycle([f"Sec-WebSocket-Protocol: Authorization, {token(f'user-{n}')}\r\n" for n in range(USERS)])
 
 
-async def measured(gateway: Gateway, headers: Iterator[str], *, idle_seconds: float) -> dict[str, float]:
-    warm = lambda _: WARM  # noqa: E731
+async def measured(gateway: Gateway, headers: Iterator[str], idle_seconds: float) -> dict[str, float]:
+    """Everything of clients that come with one of these headers, by turns."""
     found = dict[str, float]()
     async with gateway.crowd(1, warm, NOBODY):
         await gateway.joins(FIRST, warm, headers)
-        found["join, gateway CPU µs"], found["  and of NATS"] = await gateway.joins(JOINS, warm, headers)
+        found["a join of a warm group, gateway CPU µs"], found["  NATS CPU µs"] = await gateway.joins(
+            JOINS, warm, headers
+        )
+        quiet = await used(gateway, idle_seconds / 2)
+        # What the first ones leave behind is there for the others: so they are compared with none.
+        before = await gateway.memory_bytes()
         for count in SOCKETS:
-            await gateway.asked("/collect")
-            before = gateway.memory_kb()
             async with gateway.crowd(count, warm, headers) as clients:
-                await gateway.asked("/collect")
-                found[f"{count:,} idle, KB each"] = (gateway.memory_kb() - before) / count
-                if count == SOCKETS[-1] and idle_seconds:
-                    # The first pings are spread over half a period.
-                    await asyncio.sleep(PING_SECONDS / 2)
-                    busy = gateway.cpu_us()[0]
-                    pings = sum(client.pings for client in clients)
-                    await asyncio.sleep(idle_seconds)
-                    found["idle, CPU µs/s each"] = (gateway.cpu_us()[0] - busy) / idle_seconds / count
-                    pings = sum(client.pings for client in clients) - pings
-                    found["  seconds between pings"] = idle_seconds * count / max(1, pings)
-        if idle_seconds:
-            before_cpu = gateway.cpu_us()[0]
-            await asyncio.sleep(10)
-            found["nobody there, CPU µs/s"] = (gateway.cpu_us()[0] - before_cpu) / 10
+                found[f"{count:,} idle: bytes each"] = (await gateway.memory_bytes() - before) / count
+                if count < SOCKETS[-1]:
+                    continue
+                # The first pings are spread over half a period.
+                await asyncio.sleep(PING_SECONDS / 2)
+                pings = sum(client.pings for client in clients)
+                busy = await used(gateway, idle_seconds)
+                pings = sum(client.pings for client in clients) - pings
+                found["  CPU µs each, a second"] = (busy - quiet) / count
+                found["  seconds between two pings"] = idle_seconds * count / max(1, pings)
     return found
 
 
-async def main() -> None:
+async def used(gateway: Gateway, seconds: float) -> float:
+    """CPU in microseconds for each second."""
+    before, _ = gateway.cpu_us()
+    await asyncio.sleep(seconds)
+    return (gateway.cpu_us()[0] - before) / seconds
+
+
+async def where_memory_is(gateway: Gateway) -> str:
+    """Of clients with tokens: bytes, blocks and the line that asked for them."""
+    await gateway.asked("/trace")
+    async with gateway.crowd(SOCKETS[0], warm, somebody()):
+        return await gateway.asked("/where")
+
+
+async def where_time_goes(gateway: Gateway) -> str:
+    """Of clients with tokens that join."""
+    await gateway.asked("/profile")
+    await gateway.joins(JOINS, warm, somebody())
+    return await gateway.asked("/profiled")
+
+
+async def both(idle_seconds: float) -> list[dict[str, float]]:
+    """Of clients without tokens, and of others with."""
+    columns = list[dict[str, float]]()
+    for headers in (NOBODY, somebody()):
+        with gateway() as server:
+            found = await measured(server, headers, idle_seconds)
+            cpu, nats_cpu = await server.joins(COLD_GROUPS, cold, headers)
+            columns.append(
+                found | {"a join of a cold group, gateway CPU µs": cpu, "  its NATS CPU µs": nats_cpu}
+            )
+    return columns
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.connections", description=__doc__)
-    parser.add_argument("--idle", type=float, default=25.0, help="seconds of idling (25)")
-    parser.add_argument("--where", type=Path, metavar="FILE")
-    parser.add_argument("--profile", type=Path, metavar="FILE")
-    parser.add_argument("--only", choices=["nobody", "somebody"])
+    parser.add_argument("--idle", type=float, default=25.0, help="how many seconds nothing happens (25)")
+    parser.add_argument("--where", action="store_true", help="say which lines hold the memory, and no more")
+    parser.add_argument("--profile", action="store_true", help="say what joins spend their time with")
     options = parser.parse_args()
-    shown = Table("", *([options.only] if options.only else ["nobody", "somebody"]))
-    columns: dict[str, dict[str, float]] = {}
-    for who, headers in (("nobody", NOBODY), ("somebody", somebody())):
-        if options.only in (None, who):
-            with gateway() as server:
-                columns[who] = await measured(server, headers, idle_seconds=options.idle)
-                if who == "nobody":
-                    cpu = await server.joins(COLD_GROUPS, cold, headers)
-                    columns[who]["cold join, gateway CPU µs"], columns[who]["  and of NATS "] = cpu
-                if options.where:
-                    await server.asked("/trace")
-                    async with server.crowd(2000, lambda _: WARM, headers):
-                        options.where.with_suffix(f".{who}").write_text(await server.asked("/where"))
-                if options.profile:
-                    await server.asked("/profile")
-                    await server.joins(4000, lambda _: WARM, headers)
-                    options.profile.with_suffix(f".{who}").write_text(await server.asked("/profiled"))
-    for name in {name: None for each in columns.values() for name in each}:
-        shown.add_row(name, *(f"{each[name]:,.1f}" if name in each else "" for each in columns.values()))
+    allow_sockets(SOCKETS[-1] + 500)
+    end_cleanly_on_sigterm()
+    if options.where or options.profile:
+        with gateway() as server:
+            print(uvloop.run(where_memory_is(server) if options.where else where_time_goes(server)))
+        return
+    columns = uvloop.run(both(options.idle))
+    shown = Table("", "without a token", "with a token")
+    for name in columns[0]:
+        shown.add_row(name, *(f"{each[name]:,.1f}" for each in columns))
     Console().print(shown)
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    main()
