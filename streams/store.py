@@ -263,10 +263,7 @@ class Feed(Protocol):
         ...
 
     async def changes_of(self, stream: str, groups: Sequence[str], after: int, at_least: Position) -> Records:
-        """What `changes` finds, of several groups at once, which costs little more than of one.
-
-        Raises: As `changes`.
-        """
+        """What `changes` finds and raises, of several groups at once: it costs little more than of one."""
         ...
 
     async def recent(self, stream: str, after: int, at_least: Position) -> Records | None:

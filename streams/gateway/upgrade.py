@@ -21,7 +21,7 @@ from itertools import zip_longest
 from urllib.parse import parse_qsl, unquote
 
 from streams.access import AuthRequest
-from streams.auth.requests import _UNTOLD, bearer_tokens
+from streams.auth.requests import UNTOLD, bearer_tokens
 from streams.errors import NotLetIn
 from streams.gateway.handshake import Opening
 from streams.messages import EXTENDED
@@ -60,7 +60,7 @@ def read_upgrade(opening: Opening, address: str | None) -> Upgrade:
     headers, protocols = opening.headers, opening.headers.get("sec-websocket-protocol")
     offered = [] if protocols is None else offered_subprotocols([protocols])
     told = dict(headers)
-    for name in _UNTOLD:
+    for name in UNTOLD:
         told.pop(name, None)
     parameters = {name: value for name, value in query if name != "authToken"}
     return Upgrade(

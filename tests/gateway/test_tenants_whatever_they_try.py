@@ -45,6 +45,8 @@ happenings = st.sampled_from([theirs for theirs, _ in LOOKALIKES])
 class Ear:
     """A line to a client, which keeps what goes over it."""
 
+    is_behind, unread_bytes = False, 0
+
     def __init__(self) -> None:
         self.heard: list[bytes] = []
 
@@ -53,6 +55,8 @@ class Ear:
 
     def close(self, code: int, reason: str) -> None:
         raise AssertionError(f"closed: {code} {reason}")
+
+    cut = close
 
     def hold(self) -> None: ...
 
