@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from streams.errors import StreamsError
@@ -21,6 +22,13 @@ from streams.messages import CLOSE_INTERNAL_ERROR, Room
 from streams.tasks import BackgroundTasks
 
 log = logging.getLogger(__name__)
+
+MOST_QUIET_SECONDS = 0.005
+"""After a flush nothing is written for as long as it took, and not longer than this: what comes meanwhile
+goes out together. So telling takes half of the time at most, and the rest is for hearing."""
+
+QUIET_FROM_SECONDS = 0.002
+"""A flush that is shorter is followed by the next at once."""
 
 HELD_SECONDS = 30.0
 """How long frames may wait for revocations to be known, before everybody is sent away."""
@@ -45,7 +53,9 @@ class Outbox:
         self._reading: dict[Watcher, None] = {}
         """Those who were behind and read again, and must be told what they missed."""
         self._is_scheduled = False
-        """Whether there will be a flush at the end of this tick."""
+        """Whether there will be a flush."""
+        self._quiet_until = 0.0
+        """When the next one may be."""
         self._is_held = False
         """Whether frames wait for revocations to be known."""
         self._loop = asyncio.get_running_loop()
@@ -176,10 +186,19 @@ class Outbox:
 
     def _wake(self) -> None:
         """Flush at the end of this tick."""
-        if not self._is_scheduled:
-            self._is_scheduled = True
+        if self._is_scheduled:
+            return
+        self._is_scheduled = True
+        if self._loop.time() < self._quiet_until:
+            self._loop.call_at(self._quiet_until, self._end_tick)
+        else:
             self._loop.call_soon(self._end_tick)
 
     def _end_tick(self) -> None:
         self._is_scheduled = False
+        began = time.monotonic()
         self.flush()
+        took = time.monotonic() - began
+        # Not `loop.time()`, which stands still for the length of a turn.
+        if took > QUIET_FROM_SECONDS:
+            self._quiet_until = began + took + min(took, MOST_QUIET_SECONDS)
