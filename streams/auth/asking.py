@@ -104,7 +104,10 @@ class _Clock:
     def seconds_left(self) -> float:
         now, question = time.monotonic(), self._question
         if question is not None and question.is_answered:
-            # Its answer is on the way. What it may still have to await has its time from here.
+            if not question.answer.done():
+                # On its way, however long the event loop takes to bring it.
+                return self._seconds
+            # What it may still have to await has its time from here.
             self._question, self._began = None, now
         elif question is not None and question.began is None:
             # Not at the end of its time in line: it may be called at any moment, and then hang.
