@@ -12,7 +12,7 @@ from typing import Literal
 
 from streams.access import AuthRequest
 
-UNTOLD = frozenset({"authorization", "proxy-authorization", "sec-websocket-protocol", "sec-websocket-key"})
+_UNTOLD = frozenset({"authorization", "proxy-authorization", "sec-websocket-protocol", "sec-websocket-key"})
 """Headers that no rule is told of: tokens, and what belongs to the handshake."""
 _BEARER = re.compile(r"bearer(?![a-z0-9])(.*)", re.IGNORECASE | re.ASCII)
 
@@ -27,7 +27,7 @@ def told_request(
     """What an application may see of a request. Headers of one name are joined by commas."""
     told: dict[str, list[str]] = {}
     for name, value in headers:
-        if (lower := name.lower()) not in UNTOLD:
+        if (lower := name.lower()) not in _UNTOLD:
             told.setdefault(lower, []).append(value)
     return AuthRequest(
         kind, path, dict(query), {name: ", ".join(values) for name, values in told.items()}, address

@@ -1,6 +1,6 @@
-"""What waits to be told, and the one flush per tick of the event loop that tells it.
+"""What waits to be told, and the one flush that tells it: at the end of a tick, or soon where that is much.
 
-A socket gets one write for all that happened in a tick, in however many
+A socket gets one write for all that happened until then, in however many
 groups: writes are what serving many sockets costs.
 """
 
@@ -81,7 +81,7 @@ class Outbox:
         self.laggards.add(watcher)
 
     def catch_up(self, watcher: Watcher) -> None:
-        """It reads again: tell it, at the end of this tick, what it has missed."""
+        """It reads again: tell it, with the next flush, what it has missed."""
         self.laggards.discard(watcher)
         self._wake()
         self._reading[watcher] = None
@@ -185,7 +185,7 @@ class Outbox:
         return [audience for key in keys if (audience := self._audiences.get(key)) is not None]
 
     def _wake(self) -> None:
-        """Flush at the end of this tick."""
+        """Flush at the end of this tick, or when the quiet after a long flush is over."""
         if self._is_scheduled:
             return
         self._is_scheduled = True

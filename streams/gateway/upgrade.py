@@ -21,7 +21,7 @@ from itertools import zip_longest
 from urllib.parse import parse_qsl, unquote
 
 from streams.access import AuthRequest
-from streams.auth.requests import UNTOLD, bearer_tokens
+from streams.auth.requests import bearer_tokens, told_request
 from streams.errors import NotLetIn
 from streams.gateway.handshake import Opening
 from streams.messages import EXTENDED
@@ -59,12 +59,9 @@ def read_upgrade(opening: Opening, address: str | None) -> Upgrade:
         raise NotLetIn("TOKEN_REFUSED", f"the query has more than {_MAX_PARAMETERS} parameters") from None
     headers, protocols = opening.headers, opening.headers.get("sec-websocket-protocol")
     offered = [] if protocols is None else offered_subprotocols([protocols])
-    told = dict(headers)
-    for name in UNTOLD:
-        told.pop(name, None)
-    parameters = {name: value for name, value in query if name != "authToken"}
+    untold = [(name, value) for name, value in query if name != "authToken"]
     return Upgrade(
-        AuthRequest("websocket", unquote(path), parameters, told, address),
+        told_request("websocket", unquote(path), untold, headers.items(), address),
         _token(query, offered, opening.authorizations),
         headers.get("origin"),
         chosen_subprotocol(offered),
