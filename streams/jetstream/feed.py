@@ -21,7 +21,7 @@ from streams.jetstream.api import stream_info
 from streams.jetstream.bucket import Meta, checked_meta, parse_meta, read_meta
 from streams.jetstream.connection import Connection
 from streams.jetstream.reader import Read, Reader
-from streams.jetstream.records import SEQUENCE, SUBJECT, is_record, sequence, stored
+from streams.jetstream.records import is_record, sequence, stored, subject_of
 from streams.keys import Namespace, decode, encode, event_item_of
 from streams.store import Delta, Epoch, EpochChanged, Position, Record, Records
 
@@ -222,11 +222,10 @@ class _Listened:
 def _records(messages: Iterable[Msg], groups: Mapping[str, str]) -> Iterator[Record]:
     """Those of the records that are of some groups, given by their tokens."""
     for message in messages:
-        headers = message.headers or {}
         # `$KV.<bucket>.<group>.<id>`; another program's keys may be shorter or longer.
-        _, _, *tokens = headers[SUBJECT].split(".")
+        _, _, *tokens = subject_of(message).split(".")
         if len(tokens) == 2 and (group := groups.get(tokens[0])) and (item_id := decode(tokens[1])):
-            yield Record(group, item_id, int(headers[SEQUENCE]), partial(stored, message))
+            yield Record(group, item_id, sequence(message), partial(stored, message))
 
 
 def _live(message: Msg) -> Change | None:

@@ -21,7 +21,7 @@ from streams.jetstream.api import stream_info, subjects
 from streams.jetstream.chunks import chunks_of
 from streams.jetstream.connection import Connection
 from streams.jetstream.questions import AnswerLost
-from streams.jetstream.records import SUBJECT, sequence, stored
+from streams.jetstream.records import sequence, stored, subject_of
 from streams.keys import Namespace
 
 PAGE_BYTES = 4 * 1024 * 1024
@@ -78,7 +78,7 @@ class Read:
         return [change for record in self.records if (change := stored(record))]
 
     def take(self, message: Msg, meta: str) -> None:
-        if (message.headers or {})[SUBJECT] == meta:
+        if subject_of(message) == meta:
             self.meta = message
         else:
             self.records.append(message)
@@ -160,7 +160,7 @@ class Reader:
         found: Msg | None = None
         async for page in self._pages([self.namespace.meta(self.stream), subject], 0, at_least):
             for message in page.messages:
-                if (message.headers or {})[SUBJECT] == subject:
+                if subject_of(message) == subject:
                     found = message
         return found
 
@@ -170,7 +170,7 @@ class Reader:
         for chunk in chunks_of(wanted):
             async for page in self._pages([meta, *chunk], 0, 0):
                 for message in page.messages:
-                    if (message.headers or {})[SUBJECT] != meta:
+                    if subject_of(message) != meta:
                         yield message
 
     async def _newest(self, wanted: Sequence[str], after: int, at_least: int) -> Read | None:
@@ -207,7 +207,7 @@ class Reader:
         while (page := await self.recent(after=after, at_least=at_least)) is not None:
             after, meta = page.upto, page.meta or meta
             for message in page.records:
-                subject = (message.headers or {})[SUBJECT]
+                subject = subject_of(message)
                 if subject.startswith(prefix):
                     # An item that changed again between two pages comes twice, with the newer one last.
                     found[subject] = message
