@@ -23,7 +23,7 @@ from streams.gateway.hub import Hub
 from streams.gateway.measures import Measures
 from streams.gateway.metrics import telling
 from streams.gateway.server import listening, stop_requested
-from streams.gateway.service import gateway
+from streams.gateway.service import collect_seldom, gateway
 from streams.jetstream.connection import Connection, connected_to
 
 DRAIN_SECONDS = 10
@@ -125,6 +125,7 @@ async def serve_gateway(
         runner.told(hub),
         listening(hub, sock, origins=settings.origins, drain_seconds=DRAIN_SECONDS),
     ):
+        collect_seldom()
         runner.ready(sock, settings.known)
         await stopped.wait()
         hub.is_leaving = True

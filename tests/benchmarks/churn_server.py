@@ -30,6 +30,7 @@ from streams.gateway.hub import Hub
 from streams.gateway.metrics import telling
 from streams.gateway.server import DRAIN_SECONDS, App, Receive, Scope, Send, answer, http_config, serving
 from streams.gateway.server import listening as listening_to_clients
+from streams.gateway.service import collect_seldom
 from streams.gateway.service import gateway as gateway_of
 from streams.jetstream.connection import connected_to
 from streams.jetstream.provisioning import provision_application
@@ -174,6 +175,7 @@ async def gateway(name: str, nats_url: str) -> None:
             telling(hub, internal),
             serving(http_config(_counting(hub), drain_seconds=DRAIN_SECONDS), [counted]),
         ):
+            collect_seldom()
             print("ready", *(each.getsockname()[1] for each in (public, internal, counted)), flush=True)
             await stop_requested()
 

@@ -16,6 +16,7 @@ import uvloop
 from streams.dev.nats_server import embedded
 from streams.gateway.hub import Hub
 from streams.gateway.server import App, Receive, Scope, Send, answer, listening
+from streams.gateway.service import collect_seldom
 from streams.jetstream.bucket import provision
 from streams.jetstream.connection import connected_to
 from streams.jetstream.feed import JetStreamFeed
@@ -59,6 +60,7 @@ async def gateway(nats_url: str, port: int) -> None:
         await provision(connection, namespace, "bench")
         with socket.create_server(("127.0.0.1", port), backlog=1024) as listener:
             async with listening(hub, listener, counts(hub)):
+                collect_seldom()
                 await stop_requested()
 
 
