@@ -42,6 +42,14 @@ def provision_streams(
     replicas: Annotated[
         int, typer.Option(min=1, max=5, help="Servers that keep a bucket. One that exists keeps its number.")
     ] = 1,
+    new_epoch: Annotated[
+        bool,
+        typer.Option(
+            "--new-epoch",
+            help="After NATS was restored from a backup: let all clients start over, so that none keeps what "
+            "is not there any more.",
+        ),
+    ] = False,
     nats: NatsUrl = NATS_URL,
     namespace: NamespaceName = "streams",
     credentials: Credentials = NOBODY,
@@ -56,7 +64,8 @@ def provision_streams(
 
     async def each(connection: Connection) -> list[Provisioned]:
         done: list[Provisioned] = []
-        async for bucket in provision_application(connection, names, streams, replicas=replicas):
+        buckets = provision_application(connection, names, streams, replicas=replicas, is_restored=new_epoch)
+        async for bucket in buckets:
             done.append(bucket)
             if not json:
                 # Said at once: when the next one fails, this one is done all the same.

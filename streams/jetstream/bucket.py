@@ -63,11 +63,20 @@ class Provisioned:
 
 
 async def provision(
-    connection: Connection, namespace: Namespace, stream: str, *, replicas: int = 1, guarded: bool = False
+    connection: Connection,
+    namespace: Namespace,
+    stream: str,
+    *,
+    replicas: int = 1,
+    guarded: bool = False,
+    is_restored: bool = False,
 ) -> Provisioned:
     """Make the bucket of a stream, or bring it up to date. Safe to run again, and by several at once.
 
     `guarded` says that nobody may see the stream whom a rule does not let.
+    `is_restored` says that the bucket is an older copy: what clients know of
+    it is void, and they start over, which nobody could tell them otherwise
+    once it has come as far again as they have seen it.
 
     Raises:
         BucketNotUsable: It has a newer layout than this release knows.
@@ -89,7 +98,7 @@ async def provision(
     # The server says "created" of one that was there and is the same, too.
     if await _write_meta(connection, namespace, stream, first) and outcome == "unchanged":
         outcome = "created"
-    if await _guard(connection, namespace, stream, guarded) and outcome == "unchanged":
+    if await _correct(connection, namespace, stream, guarded, is_restored) and outcome == "unchanged":
         outcome = "updated"
     return Provisioned(stream, bucket, outcome)
 
@@ -187,8 +196,13 @@ async def _leaders_meta(connection: Connection, namespace: Namespace, stream: st
     return parse_meta(base64.b64decode(message.get("data", "")), message.get("seq", 0))
 
 
-async def _guard(connection: Connection, namespace: Namespace, stream: str, guarded: bool) -> bool:
-    """Let the bucket's own record say whether there is a rule. Whether it said something else."""
+async def _correct(
+    connection: Connection, namespace: Namespace, stream: str, guarded: bool, is_restored: bool
+) -> bool:
+    """Let the bucket's own record say whether there is a rule, and begin an epoch where that is asked for.
+
+    Whether it said something else.
+    """
     for _ in range(ATTEMPTS):
         meta = await _leaders_meta(connection, namespace, stream)
         if meta is None:
@@ -198,10 +212,15 @@ async def _guard(connection: Connection, namespace: Namespace, stream: str, guar
             )
         if meta.version > LAYOUT_VERSION:
             raise _newer(namespace.bucket(stream), meta)
-        if meta.is_guarded == guarded:
+        wanted = replace(meta, is_guarded=guarded)
+        if is_restored:
+            # Timestamps count from now on, or Motia's clients would take the old state for older news.
+            base_ms = max(meta.base_ms, time.time_ns() // 1_000_000)
+            wanted = replace(wanted, epoch=secrets.token_hex(6), base_ms=base_ms)
+        if wanted == meta:
             return False
-        # The epoch goes on: positions mean what they meant.
-        if await _write_meta(connection, namespace, stream, replace(meta, is_guarded=guarded)):
+        # Without a new epoch, positions mean what they meant.
+        if await _write_meta(connection, namespace, stream, wanted):
             return True
     raise Contention(f"the record of bucket {namespace.bucket(stream)!r}", ATTEMPTS)
 

@@ -50,6 +50,7 @@ class JetStreamFeed:
         self._connection, self._namespace = connection, namespace
         self._known: dict[str, _Known] = {}
         self._highest: dict[str, int] = {}
+        """By stream, the highest revision that was seen: a bucket that ends below it was set back."""
         self._questions: dict[str, asyncio.Future[Position | StreamsError | None]] = {}
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._reads: defaultdict[str, asyncio.Semaphore] = defaultdict(
@@ -64,8 +65,11 @@ class JetStreamFeed:
     ) -> AsyncIterator[None]:
         def handle(message: Msg) -> None:
             change = _live(message)
-            if change is not None:
-                deliver(change)
+            if change is None:
+                return
+            if not isinstance(change, EventSent) and change.revision > self._highest.get(stream, 0):
+                self._highest[stream] = change.revision
+            deliver(change)
 
         subject = self._namespace.live_group(stream, group)
         listened = self._listened[stream]
@@ -152,6 +156,8 @@ class JetStreamFeed:
             question.set_result(answer)
 
     async def _ask(self, stream: str) -> Position:
+        # What is heard while the answer is on its way may be above it.
+        seen = self._highest.get(stream, 0)
         info = await stream_info(self._connection, self._namespace, stream)
         end, created = info["state"]["last_seq"], info["created"]
         known = self._known.get(stream)
@@ -164,15 +170,14 @@ class JetStreamFeed:
             epoch = Epoch(name, meta.base_ms, meta.is_guarded)
             known = self._known[stream] = _Known(created, meta, epoch)
             self._highest[stream] = 0
-        elif end < self._highest[stream]:
-            end = await self._set_back(stream, known, end)
+        elif end < seen:
+            end = await self._set_back(stream, known, end, seen)
             known = self._known[stream]
         self._highest[stream] = max(end, self._highest[stream])
         return Position(known.epoch, end)
 
-    async def _set_back(self, stream: str, known: _Known, end: int) -> int:
+    async def _set_back(self, stream: str, known: _Known, end: int, highest: int) -> int:
         """The bucket ends before a position that was seen. Believe it when it stays so."""
-        highest = self._highest[stream]
         for _ in range(SET_BACK_CHECKS):
             # A replica may have applied a write before its leader had.
             await asyncio.sleep(0.1)

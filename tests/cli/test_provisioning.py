@@ -41,6 +41,16 @@ def test_buckets_are_made_once_and_then_left_as_they_are(streams: Typed, app: Ap
     assert [bucket["stream"] for bucket in streams("ls", "--json").document] == ["note", "todo"]
 
 
+def test_after_a_restore_all_buckets_begin_an_epoch(streams: Typed, app: App, namespace: Namespace):
+    app.stream("todo_stream.py")
+    streams("provision", app.folder)
+
+    said = streams("provision", app.folder, "--new-epoch", "--json")
+
+    assert [bucket["outcome"] for bucket in said.document] == ["updated", "updated"]
+    assert streams("provision", app.folder, "--json").document[1]["outcome"] == "unchanged"
+
+
 def test_provisioning_tells_what_it_did_as_json(streams: Typed, app: App, namespace: Namespace):
     app.stream("todo_stream.py")
 

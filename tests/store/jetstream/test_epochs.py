@@ -58,6 +58,23 @@ async def test_a_new_record_of_the_bucket_ends_the_epoch(store, feed, connection
     assert [content(item) for item in await read(feed)] == ["first"]
 
 
+async def test_whoever_restored_a_bucket_begins_an_epoch(store, feed, connection, namespace):
+    await put(store, "kept")
+    before = await feed.end("todo")
+
+    for _ in range(2):
+        assert (await provision(connection, namespace, "todo", is_restored=True)).outcome == "updated"
+
+    with pytest.raises(EpochChanged):
+        await feed.changes("todo", "inbox", before.revision, before)
+    after = await feed.end("todo")
+    assert after == await JetStreamFeed(connection, namespace).end("todo")
+    assert after.epoch.name != before.epoch.name
+    assert after.epoch.base_ms >= before.epoch.base_ms
+    assert [content(item) for item in await read(feed)] == ["kept"]
+    assert (await provision(connection, namespace, "todo")).outcome == "unchanged"
+
+
 async def test_all_feeds_name_an_epoch_alike(feed, connection, namespace):
     assert await JetStreamFeed(connection, namespace).end("todo") == await feed.end("todo")
 
