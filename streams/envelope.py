@@ -18,7 +18,7 @@ another gateway has sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import orjson
@@ -65,6 +65,85 @@ class Envelope:
             % (_number(timestamp), self._names, orjson.dumps(at), b",".join(items))
         )  # fmt: skip
 
+    def extended_sync(
+        self,
+        items: Sequence[bytes],
+        revisions: Sequence[int],
+        *,
+        timestamp: float,
+        at: str | None,
+        more: bool | None = None,
+        part: tuple[int, int] | None = None,
+    ) -> bytes:
+        """The same with the revision of each item, for the extended dialect.
+
+        `more` says of the newest items alone whether there are older ones.
+        `part` is which one this is of how many; `at` comes with the last.
+        """
+        told = b"" if at is None else b',"at":%s' % orjson.dumps(at)
+        extent = b"" if more is None else b',"more":%s' % orjson.dumps(more)
+        if part is not None:
+            extent += b',"part":%d,"parts":%d' % part
+        return (
+            b'{"type":"stream","timestamp":%s%snull%s,"event":{"type":"sync"%s,"revs":[%s],"data":[%s]}}'
+            % (_number(timestamp), self._names, told, extent, _numbers(revisions), b",".join(items))
+        )  # fmt: skip
+
+    def moved(self, group_sync: bytes, *, timestamp: float, at: str, reason: str | None = None) -> bytes:
+        """A whole `sync` of the group, or a frame of it, with the same items at another position.
+
+        `reason` says to whoever wanted to hear what changed why it gets all.
+        """
+        # Where a name holds the same, its quotation marks are escaped.
+        event = group_sync[group_sync.index(_EVENT) :]
+        why = b"" if reason is None else b',"reason":%s' % orjson.dumps(reason)
+        names = (_number(timestamp), self._names, orjson.dumps(at), why, event)
+        return b'{"type":"stream","timestamp":%s%snull,"at":%s%s%s' % names
+
+    def resumed(
+        self,
+        *,
+        created: Sequence[bytes],
+        updated: Sequence[bytes],
+        deleted: Sequence[str],
+        revisions: Sequence[int],
+        at: str,
+        count: int,
+        digest: str,
+    ) -> bytes:
+        """What changed since a position. The revisions are those of `created`, and then of `updated`."""
+        return (
+            b'{"type":"stream"%snull,"at":%s,"event":{"type":"resumed","create":[%s],"update":[%s],"delete":%s,'
+            b'"revs":[%s],"count":%d,"digest":"%s"}}'
+            % (
+                self._names, orjson.dumps(at), b",".join(created), b",".join(updated), orjson.dumps(deleted),
+                _numbers(revisions), count, digest.encode(),
+            )
+        )  # fmt: skip
+
+    def heartbeat(self, item_id: str | None, *, at: str, count: int, digest: str) -> bytes:
+        """What a room holds, in short: whoever holds something else has missed something."""
+        return (
+            b'{"type":"stream"%s%s,"at":%s,"event":{"type":"heartbeat","count":%d,"digest":"%s"}}'
+            % (self._names, orjson.dumps(item_id), orjson.dumps(at), count, digest.encode())
+        )  # fmt: skip
+
+    def ids(self, ids: Sequence[str], revisions: Sequence[int], *, at: str) -> bytes:
+        """The ids of all items, in order, with their revisions."""
+        return (
+            b'{"type":"stream"%snull,"at":%s,"event":{"type":"ids","revs":[%s],"data":%s}}'
+            % (self._names, orjson.dumps(at), _numbers(revisions), orjson.dumps(ids))
+        )  # fmt: skip
+
+    def page(self, items: Sequence[bytes], revisions: Sequence[int], *, before: str, more: bool) -> bytes:
+        """The items before one that the client named, in order. `more`: there are others before them."""
+        return (
+            b'{"type":"stream"%snull,"event":{"type":"page","before":%s,"more":%s,"revs":[%s],"data":[%s]}}'
+            % (
+                self._names, orjson.dumps(before), orjson.dumps(more), _numbers(revisions), b",".join(items),
+            )
+        )  # fmt: skip
+
     def item_sync(
         self, item_id: str, item: bytes | None, *, timestamp: float, at: str, revision: int | None
     ) -> bytes:
@@ -100,13 +179,11 @@ class Envelope:
         return [self.event(item_id, said), self.unauthorized(item_id, code, sentence)]
 
 
-def items_of(group_sync: bytes) -> bytes:
-    """The items of such a text, or of a frame of it, as they stand there."""
-    # Where a name holds the same, its quotation marks are escaped.
-    return group_sync[group_sync.index(_ITEMS) + len(_ITEMS) : -len(_AFTER_ITEMS)]
+def _numbers(numbers: Iterable[int]) -> bytes:
+    return b",".join([b"%d" % number for number in numbers])
 
 
-_ITEMS, _AFTER_ITEMS = b'"data":[', b"]}}"
+_EVENT = b',"event":{'
 
 PING = b'{"type":"ping"}'
 PONG = b'{"type":"pong"}'
@@ -132,6 +209,16 @@ def hello(
 def authenticated(sub: str | None, expires: float | None) -> bytes:
     """A token was taken."""
     return orjson.dumps({"type": "auth", "sub": sub, "expires": expires})
+
+
+def bye(after_seconds: float) -> bytes:
+    """This gateway ends: the client had better be elsewhere after so long. Told in milliseconds."""
+    return orjson.dumps({"type": "bye", "after": round(after_seconds * 1000)})
+
+
+def stale(is_stale: bool) -> bytes:
+    """Whether what the client has may be old, because NATS is away."""
+    return orjson.dumps({"type": "stale", "stale": is_stale})
 
 
 def ack(ref: str | int) -> bytes:

@@ -7,7 +7,7 @@ has more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from streams.access import Subscription
@@ -32,6 +32,9 @@ MAX_MESSAGE_BYTES = 64 * 1024
 MAX_REF_LENGTH = 100
 """Longest `ref`, in characters."""
 
+MAX_LAST = 1000
+"""Most items that a client may ask for by their number."""
+
 
 Room: TypeAlias = Subscription
 """What one subscription of a client is about."""
@@ -41,11 +44,31 @@ Room: TypeAlias = Subscription
 class Join:
     subscription: str
     room: Room
+    since: str | None = None
+    """Up to which position (`at`) the client has the room already; None: it has nothing."""
+    last: int | None = None
+    """How many of the newest items it wants; None: all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
     subscription: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """A client has not what the digest says, and asks which items there are."""
+
+    subscription: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A client wants the items before one that it has."""
+
+    subscription: str
+    before: str
+    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +102,7 @@ class Send:
 
 
 Plain: TypeAlias = Join | Leave | Ping
-Command: TypeAlias = Plain | Pong | Auth | Send
+Command: TypeAlias = Plain | Ids | Page | Pong | Auth | Send
 
 
 class BadMessage(StreamsError):
@@ -111,11 +134,17 @@ def parse(message: str | bytes, *, is_extended: bool = False) -> Command:
         raise BadMessage("a message is a JSON object with a `type`")
     match value.get("type"):
         case "join":
-            return _join(_fields(value))
+            fields = _fields(value)
+            return _extended_join(fields) if is_extended else _join(fields)
         case "leave":
             return Leave(_text(_fields(value), "subscriptionId"))
         case "ping":
             return Ping()
+        case "ids" if is_extended:
+            return Ids(_text(_fields(value), "subscriptionId"))
+        case "page" if is_extended:
+            fields = _fields(value)
+            return Page(_text(fields, "subscriptionId"), _text(fields, "before"), _last(fields.get("last")))
         case "pong" if is_extended:
             return Pong()
         case "auth" if is_extended:
@@ -125,12 +154,31 @@ def parse(message: str | bytes, *, is_extended: bool = False) -> Command:
         case "send" if is_extended:
             return _send(value)
         case other:
-            known = "join, leave, ping, pong, auth or send" if is_extended else "join, leave or ping"
+            known = (
+                "join, leave, ids, page, ping, pong, auth or send" if is_extended else "join, leave or ping"
+            )
             raise BadMessage(f"unknown message type {str(other)[:40]!r}; expected {known}")
 
 
 def _join(fields: dict[str, Any]) -> Join:
     return Join(_text(fields, "subscriptionId"), _room(fields))
+
+
+def _extended_join(fields: dict[str, Any]) -> Join:
+    join = _join(fields)
+    # Null means the same as nothing, so that a client may always write both.
+    since, last = fields.get("since"), fields.get("last")
+    if since is not None and not isinstance(since, str):
+        raise BadMessage("`data.since` is no string; give the `at` of what you have, or nothing")
+    if last is not None and join.room.id is not None:
+        raise BadMessage("`data.last` is for groups, and `data.id` names an item")
+    return replace(join, since=since, last=None if last is None else _last(last))
+
+
+def _last(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_LAST:
+        raise BadMessage(f"`data.last` is a whole number from 1 to {MAX_LAST}")
+    return value
 
 
 def _send(value: dict[str, Any]) -> Send:

@@ -55,15 +55,26 @@ class Tab:
         frame: dict[str, Any] = orjson.loads(await self.next_frame())
         return frame
 
+    async def next_about_a_room(self) -> dict[str, Any]:
+        """The next frame that does not say whether NATS is away."""
+        while (frame := await self.next())["type"] == "stale":
+            pass
+        return frame
+
     async def next_event(self) -> dict[str, Any]:
-        """What the next frame says happened."""
-        event: dict[str, Any] = (await self.next())["event"]
+        """What that says happened."""
+        event: dict[str, Any] = (await self.next_about_a_room())["event"]
         return event
 
     async def nothing_came(self) -> bool:
-        """Whether nothing waits: a ping is answered after everything that was sent before it."""
+        """Whether nothing waits beside that: a ping is answered after everything that was sent before it."""
         await self.say({"type": "ping"})
-        return await self.next() == {"type": "pong"}
+        return await self.next_about_a_room() == {"type": "pong"}
+
+    @property
+    def told(self) -> int:
+        """How many frames about rooms came."""
+        return sum(frame.startswith(b'{"type":"stream"') for frame in self.frames)
 
     async def closed(self) -> tuple[int, str]:
         """Read on until the server has closed. Code and reason."""

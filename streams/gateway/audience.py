@@ -16,22 +16,21 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from streams.changes import EventSent
-from streams.envelope import Envelope, items_of, timestamp
-from streams.gateway.backlog import Backlog, Kind
+from streams.envelope import Envelope, timestamp
+from streams.gateway.backlog import Kind
+from streams.gateway.behind import Behind
 from streams.gateway.catching_up import is_most, what_became
 from streams.gateway.follower import Follower
 from streams.gateway.frames import text_frame
 from streams.gateway.group import Shown
 from streams.gateway.measures import Measures
+from streams.gateway.states import States
 from streams.gateway.watcher import Watcher
 from streams.messages import CLOSE_SERVICE_RESTART, Room
 from streams.store import Feed, Position
 
 SAID_BY = b'{"from":{"session":"'
 """How the event of a client begins, in JSON text. That of a function begins with its type."""
-
-SMALLEST_BACKLOG = 64
-"""A backlog that is larger than this and than the group is given up: the whole group is sent instead."""
 
 
 class _Waiting(NamedTuple):
@@ -82,16 +81,13 @@ class Audience:
         self._envelope = Envelope(stream, group)
         self._everyone: dict[Watcher, None] = {}
         self._by_item: dict[str, dict[Watcher, None]] = {}
+        self.changed_at = 0.0
+        """When something last changed here, by the monotonic clock. 0: not since the group was read."""
         self._pending: list[_Waiting] = []
         self._shown = self._told = 0
         """How many changes there were, and how many of them those know who are not behind."""
-        self._behind: dict[Watcher, int] = {}
-        """Who does not read, and how many changes it was told."""
-        self._outdated: set[Watcher] = set()
-        """Those of them who need the whole state."""
-        self._backlog = Backlog()
-        self._state: tuple[Position, int, bytes] | None = None
-        """The newest group `sync`, with what it says of its age, for all who need one before that changes."""
+        self.states = States(self._envelope, lambda: self.follower.group)
+        self._behind = Behind(self.states.parts)
 
     @property
     def is_guarded(self) -> bool:
@@ -111,44 +107,33 @@ class Audience:
     def watchers(self) -> set[Watcher]:
         return set(self._everyone).union(*self._by_item.values())
 
-    def add(self, watcher: Watcher, room: Room) -> None:
+    def add(self, watcher: Watcher, room: Room) -> bool:
+        """Whether it is new here: it was told nothing of the group before."""
+        is_new = not self._is_watched_by(watcher)
         if room.id is None:
             self._everyone[watcher] = None
         else:
             self._by_item.setdefault(room.id, {})[watcher] = None
+        return is_new
 
     def remove(self, watcher: Watcher, room: Room) -> None:
         if room.id is None:
             self._everyone.pop(watcher, None)
+            self._behind.end_parts(watcher)
         elif watchers := self._by_item.get(room.id):
             watchers.pop(watcher, None)
             if not watchers:
                 del self._by_item[room.id]
         if watcher in self._behind and not self._is_watched_by(watcher):
-            self._is_not_behind(watcher)
+            self._behind.discard(watcher)
 
-    def state(self, room: Room) -> bytes:
-        """The `sync` frame of a room: everything it holds now."""
-        position, group = self._position(), self.follower.group
-        base, at = position.epoch.base_ms, str(position)
+    def heartbeat(self, watcher: Watcher, room: Room) -> bytes | None:
+        """What a room holds, in short. None: the watcher has not all of it, or wants a part."""
+        if self._pending or self.is_behind(watcher) or not self.is_watched(watcher, room):
+            return None
         if room.id is not None:
-            item = group.item(room.id)
-            value, revision = (None, None) if item is None else (item.value, item.revision)
-            # Not below what the client was told of the item; of others it does not know.
-            ts = timestamp(base, max(position.revision, group.revision_of(room.id)))
-            return text_frame(
-                self._envelope.item_sync(room.id, value, timestamp=ts, at=at, revision=revision)
-            )
-        # Not below anything that the client was told, or one of Motia's would drop it.
-        newest = max(position.revision, group.newest)
-        known = self._state
-        if known is None or known[:2] != (position, newest):
-            # Others' writes move the position, and leave the items as they were.
-            items = [item.value for item in group.items()] if known is None else [items_of(known[2])]
-            sync = self._envelope.group_sync(items, timestamp=timestamp(base, newest), at=at)
-            known = (position, newest, text_frame(sync))
-        self._state = known
-        return known[2]
+            return self.states.item_heartbeat(room.id)
+        return self.states.heartbeat() if watcher.window(room) is None else None
 
     def take(self) -> list[Told]:
         """The frames that wait, each socket at most once; nothing waits afterwards."""
@@ -179,7 +164,8 @@ class Audience:
         """
         self._pending.clear()
         self._told = self._shown
-        self._state = None
+        self._behind.forget()
+        self.states.forget()
         for watcher in self.watchers():
             self._measures.resyncs["restarted"] += 1
             watcher.close(CLOSE_SERVICE_RESTART, "the stream was made anew, or has new rules")
@@ -194,11 +180,7 @@ class Audience:
         if not self._is_watched_by(watcher):
             # Its join is under way, and will find that it is behind.
             return
-        if watcher not in self._behind:
-            self._behind[watcher] = self._told
-            self._backlog.begin(self._told)
-        if is_outdated:
-            self._outdated.add(watcher)
+        self._behind.add(watcher, self._told, is_outdated=is_outdated)
 
     def is_behind(self, watcher: Watcher) -> bool:
         return watcher in self._behind
@@ -212,31 +194,38 @@ class Audience:
 
         From then on it gets what all others get.
         """
-        cursor, is_outdated = self._behind[watcher], watcher in self._outdated
-        missed = [] if is_outdated else self._backlog.since(cursor)
-        self._is_not_behind(watcher)
+        cursor, missed = self._behind.cursor(watcher), self._behind.missed(watcher)
+        self._behind.discard(watcher)
         is_everything = any(room.id is None for room in rooms)
-        if not is_everything:
+        if missed is not None and not is_everything:
             ids = {room.id for room in rooms}
             missed = [each for each in missed if each.id in ids]
-        elif is_most(self.follower.group, missed):
-            is_outdated = True
-        if is_outdated:
-            frames = [self.state(room) for room in rooms]
+        elif missed is not None and is_most(self.follower.group, missed):
+            missed = None
+        if missed is None:
+            frames = [frame for room in rooms if (frame := self.states.of(room, watcher)) is not None]
+            if len(frames) < len(rooms):
+                self._behind.begin_parts(watcher, self._told, is_new=False)
             # It may have joined while it was behind, and missed nothing.
             self._measures.resyncs["slow"] += cursor < self._told
         else:
             frames = what_became(missed, self.follower.group, self._frame)
         if is_everything:
-            told = 0 if is_outdated else len(frames)
+            told = 0 if missed is None else len(frames)
             self._measures.conflated += max(0, self._told - cursor - told)
         return frames
 
-    def _is_not_behind(self, watcher: Watcher) -> None:
-        del self._behind[watcher]
-        self._outdated.discard(watcher)
-        if not self._behind:
-            self._backlog.clear()
+    def begin_parts(self, watcher: Watcher, *, is_new: bool) -> None:
+        """Owe the whole state, in parts, to one who joins the group: it is behind until it has them all."""
+        self._behind.begin_parts(watcher, self._told, is_new=is_new)
+
+    def is_receiving(self, watcher: Watcher) -> bool:
+        """Whether it is owed parts."""
+        return self._behind.is_receiving(watcher)
+
+    def next_part(self, watcher: Watcher) -> bytes | None:
+        """The next part for a watcher that takes it. None: it has to `catch_up` now."""
+        return self._behind.next_part(watcher)
 
     def _is_watched_by(self, watcher: Watcher) -> bool:
         return watcher in self._everyone or any(watcher in each for each in self._by_item.values())
@@ -253,10 +242,8 @@ class Audience:
                 )
             else:
                 number += 1
-                self._backlog.note(number, waiting.item_id, waiting.kind, waiting.revision, waiting.time_ms)
-        if len(self._backlog) > max(SMALLEST_BACKLOG, len(self.follower.group)):
-            self._outdated.update(self._behind)
-            self._backlog.clear()
+                self._behind.note(number, waiting.item_id, waiting.kind, waiting.revision, waiting.time_ms)
+        self._behind.keep_within(len(self.follower.group))
 
     def _for_items(self, pending: Sequence[_Waiting]) -> list[Told]:
         heard: dict[Watcher, list[_Waiting]] = {}
@@ -280,7 +267,8 @@ class Audience:
 
     def _show(self, changes: list[Shown]) -> None:
         self._measures.changes += len(changes)
-        self._state = None
+        self.states.forget()
+        self.changed_at = time.monotonic()
         if not (self._everyone or self._by_item):
             return
         self._shown += len(changes)

@@ -17,9 +17,9 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from streams.gateway.client_line import NO_CLOSE
 from streams.gateway.hub import Hub
 from streams.gateway.measures import Histogram, Measures
-from streams.gateway.socket import NO_CLOSE
 from streams.messages import (
     CLOSE_INTERNAL_ERROR,
     CLOSE_SERVICE_RESTART,

@@ -14,11 +14,16 @@ and `delete` only for one they have.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from heapq import nlargest
 from operator import attrgetter
 from typing import Literal
 
 from streams.changes import ItemDeleted, ItemSet, Stored, with_id
+from streams.digest import Digest
 from streams.store import Delta, Epoch, Position
+
+FEW_DELETES = 64
+"""Of so many deletes, or of as many as there are items, it is remembered when they were: the newest ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +39,28 @@ class Shown:
     """When it was committed, in milliseconds since 1970; 0: nobody knows."""
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What whoever had all of a group up to some revision needs to have all of it now."""
+
+    created: list[ItemSet]
+    """Items that were made since, in the order of their creation: older ones of the same ids are gone."""
+    updated: list[ItemSet]
+    """Others that changed."""
+    deleted: list[str]
+    """Ids of items that went and were not made anew, as far as that is remembered."""
+
+
 class Group:
     """The items of one group, as far as they are known."""
 
     def __init__(self) -> None:
         self._items: dict[str, ItemSet] = {}
-        # Revisions of deletes above `position`, so that an older write that
-        # comes late does not bring an item back.
+        # Revisions of deletes. Those above `position` must be known, so that an older
+        # write that comes late does not bring an item back; others are told to those who come back.
         self._gone: dict[str, int] = {}
+        self._digest: Digest | None = None
+        """None: nobody has asked for it, or not for long."""
         self._epoch: Epoch | None = None
         self._position = 0
         self.newest = 0
@@ -63,6 +82,8 @@ class Group:
         self.newest = max(self.newest, change.revision)
         if held is not None:
             self.size -= len(held.value)
+        if self._digest is not None:
+            self._digest.note(change.id, 0 if held is None else held.revision)
         match change:
             case ItemSet():
                 value = with_id(change.id, change.value)
@@ -73,7 +94,7 @@ class Group:
                 kind: Literal["create", "update"] = "create" if held is None else "update"
                 return Shown(kind, change.id, item.value, change.revision, change.time_ms)
             case ItemDeleted():
-                self._gone[change.id] = change.revision
+                self._note_gone(change.id, change.revision)
                 if held is None:
                     return None
                 del self._items[change.id]
@@ -100,16 +121,42 @@ class Group:
         for item in gone:
             del self._items[item.id]
             self.size -= len(item.value)
+            if self._digest is not None:
+                self._digest.note(item.id, item.revision)
+            self._note_gone(item.id, position)
         # Revision and time of such a delete are not known any more; the position is not below it.
         deletes = [Shown("delete", item.id, item.value, position, 0) for item in gone]
         return deletes + self.catch_up(whole)
 
     def items(self) -> list[ItemSet]:
         """What there is, in the order of creation."""
-        return sorted(self._items.values(), key=attrgetter("created", "id"))
+        return sorted(self._items.values(), key=_BY_CREATION)
+
+    def last(self, count: int) -> list[ItemSet]:
+        """The newest items, in the order of creation."""
+        return nlargest(count, self._items.values(), key=_BY_CREATION)[::-1]
+
+    def before(self, created: int, item_id: str, count: int) -> list[ItemSet]:
+        """The last items that come before a place in the order of creation."""
+        older = [item for item in self._items.values() if _BY_CREATION(item) < (created, item_id)]
+        return nlargest(count, older, key=_BY_CREATION)[::-1]
 
     def item(self, item_id: str) -> ItemSet | None:
         return self._items.get(item_id)
+
+    def since(self, revision: int) -> Difference:
+        """What changed above a revision."""
+        newer = [item for item in self._items.values() if item.revision > revision]
+        created = [item for item in newer if item.created > revision]
+        created.sort(key=_BY_CREATION)
+        updated = [item for item in newer if item.created <= revision]
+        return Difference(created, updated, [id for id, gone in self._gone.items() if gone > revision])
+
+    def digest(self) -> int:
+        """Of all items, see `streams.digest`. It costs what changed since it was asked for last."""
+        if self._digest is None:
+            self._digest = Digest(self._items)
+        return self._digest.value(self._present)
 
     def revision_of(self, item_id: str) -> int:
         """Of the last change of an item, also of its removal where that is known; else 0."""
@@ -124,8 +171,29 @@ class Group:
         return len(self._items)
 
     def reach(self, position: Position) -> None:
-        """Everything up to there is in. What is remembered of deletes below it is not needed any more."""
+        """Everything up to there is in."""
         self._epoch = position.epoch
-        if position.revision > self._position:
-            self._position = position.revision
-            self._gone = {id: revision for id, revision in self._gone.items() if revision > self._position}
+        self._position = max(self._position, position.revision)
+        if self._digest is not None and len(self._digest) > max(FEW_DELETES, 2 * len(self._items)):
+            self._digest = None
+
+    def _present(self, item_id: str) -> int:
+        item = self._items.get(item_id)
+        return 0 if item is None else item.revision
+
+    def _note_gone(self, item_id: str, revision: int) -> None:
+        # Behind the others: the oldest is the first to be forgotten.
+        self._gone.pop(item_id, None)
+        self._gone[item_id] = revision
+        if len(self._gone) > 2 * max(FEW_DELETES, len(self._items)):
+            self._forget_deletes()
+
+    def _forget_deletes(self) -> None:
+        """Of the older half, except those that are needed here."""
+        by_age = sorted(self._gone.items(), key=lambda each: each[1])
+        keep = by_age[len(by_age) // 2 :]
+        needed = [each for each in by_age[: len(by_age) // 2] if each[1] > self._position]
+        self._gone = dict(needed + keep)
+
+
+_BY_CREATION = attrgetter("created", "id")

@@ -9,24 +9,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from typing import TYPE_CHECKING, Protocol
+import time
+from typing import TYPE_CHECKING
 
 from streams import envelope
 from streams.access import AuthRequest, Caller
-from streams.envelope import PONG, Envelope
-from streams.errors import NotLetIn
+from streams.envelope import PING, PONG, Envelope
 from streams.gateway.frames import text_frame
+from streams.gateway.outbox import NotNow
 from streams.gateway.pace import Pace
+from streams.gateway.proof import Line, Proof
 from streams.gateway.session import MAX_SUBSCRIPTIONS, Session, TooManySubscriptions
 from streams.gateway.speech import Speech
 from streams.messages import (
-    CLOSE_INTERNAL_ERROR,
     CLOSE_UNAUTHORIZED,
     Auth,
     BadMessage,
     BadRoom,
+    Ids,
     Join,
     Leave,
+    Page,
     Ping,
     Pong,
     Room,
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FEATURES = ("auth", "send")
+FEATURES = ("auth", "send", "resume", "pages")
 """What this gateway has of the extended dialect, beside what every one has."""
 
 SENDS = (20.0, 40)
@@ -52,55 +55,25 @@ LONGEST_TIMER_SECONDS = 24 * 3600.0
 """A token may last for years; it is looked at again after so long."""
 
 
-class Line(Protocol):
-    """The socket of a client."""
-
-    def write(self, frames: bytes) -> None:
-        """Send one or more whole frames. Never waits; a socket that is gone ignores it."""
-        ...
-
-    def close(self, code: int, reason: str) -> None: ...
-
-    def cut(self, code: int, reason: str) -> None:
-        """Close, and let go at once of what was not read."""
-        ...
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether the client does not read what was written."""
-        ...
-
-    @property
-    def unread_bytes(self) -> int:
-        """What was written and is not yet on its way."""
-        ...
-
-    def hold(self) -> None:
-        """Read nothing until `go_on`."""
-        ...
-
-    def go_on(self) -> None: ...
-
-
 class Guest:
     """One client that was let in, until `gone`."""
 
     # There may be many thousands, so each is small.
     __slots__ = (
+        "_alive_at",
         "_expiry",
-        "_held",
         "_hub",
-        "_is_gone",
-        "_is_held",
         "_line",
         "_loop",
         "_pace",
+        "_proof",
         "_questions",
         "_request",
         "_rooms",
         "_speech",
         "caller",
         "is_extended",
+        "is_gone",
         "session",
         "write",
     )
@@ -117,8 +90,9 @@ class Guest:
         self._request = request if is_extended else None
         self._loop = asyncio.get_running_loop()
         self._rooms = Session()
-        self._is_gone = self._is_held = False
-        self._held: list[bytes] = []
+        self.is_gone = False
+        self._alive_at = time.monotonic()
+        self._proof: Proof | None = None
         self._speech: Speech | None = None
         self._pace: Pace | None = None
         self._questions: asyncio.Semaphore | None = None
@@ -137,15 +111,18 @@ class Guest:
                 features=FEATURES,
             )
             self.write(text_frame(told))
+            if self._hub.is_stale:
+                self.say_stale(True)
 
     def gone(self) -> None:
         """The socket is closed, or about to be."""
-        if self._is_gone:
+        if self.is_gone:
             return
-        self._is_gone = True
+        self.is_gone = True
         if self._expiry is not None:
             self._expiry.cancel()
-        self._held.clear()
+        if self._proof is not None:
+            self._proof.end()
         if self._speech is not None:
             self._speech.end()
         for room in self._rooms.rooms():
@@ -155,12 +132,12 @@ class Guest:
 
     def fall_behind(self) -> None:
         """The client does not read any more what is written."""
-        if not self._is_gone:
+        if not self.is_gone:
             self._hub.outbox.fall_behind(self)
 
     def catch_up(self) -> None:
         """It does again."""
-        if not self._is_gone:
+        if not self.is_gone:
             self._hub.outbox.catch_up(self)
 
     # What the hub asks of it.
@@ -180,10 +157,20 @@ class Guest:
         return self._line.unread_bytes
 
     def watches(self, room: Room) -> bool:
-        return not self._is_gone and self._rooms.watches(room)
+        return not self.is_gone and self._rooms.watches(room)
 
     def rooms(self) -> set[Room]:
         return self._rooms.rooms()
+
+    def window(self, room: Room) -> int | None:
+        return self._rooms.window(room)
+
+    def alive(self) -> bytes:
+        """The ping that pages see, and what its rooms hold, in short. None of it for Motia's clients."""
+        if not self.is_extended or self.is_gone:
+            return b""
+        since, self._alive_at = self._alive_at, time.monotonic()
+        return _PING + self._hub.outbox.heartbeats(self, since)
 
     @property
     def questions(self) -> asyncio.Semaphore:
@@ -202,6 +189,16 @@ class Guest:
         if self._speech is not None:
             self._speech.forget_what_was_allowed()
 
+    def say_bye(self, after_seconds: float) -> None:
+        """Tell the client to go elsewhere after so long."""
+        if self.is_extended:
+            self.write(text_frame(envelope.bye(after_seconds)))
+
+    def say_stale(self, is_stale: bool) -> None:
+        """Tell the client that what it has may be old, or is not any more."""
+        if self.is_extended:
+            self.write(text_frame(envelope.stale(is_stale)))
+
     def say_no(self, code: str, sentence: str, ref: str | int | None = None) -> None:
         """Tell the client that what it said is not done."""
         self.write(text_frame(envelope.error(code, sentence, ref)))
@@ -210,10 +207,10 @@ class Guest:
 
     def hear(self, message: bytes) -> None:
         """Take one message of the client."""
-        if self._is_gone:
+        if self.is_gone:
             return
-        if self._is_held:
-            self._held.append(message)
+        if self._proof is not None and self._proof.is_under_way:
+            self._proof.hold(message)
             return
         try:
             command = parse(message, is_extended=self.is_extended)
@@ -230,6 +227,8 @@ class Guest:
                 left = self._rooms.leave(command)
                 if left is not None:
                     self._hub.leave(self, left)
+            case Ids() | Page():
+                self._ask(command)
             case Ping():
                 self.write(text_frame(PONG))
             case Pong():
@@ -249,7 +248,21 @@ class Guest:
             return
         if left is not None:
             self._hub.leave(self, left)
-        self._hub.join(self, join.room)
+        self._hub.join(self, join)
+
+    def _ask(self, question: Ids | Page) -> None:
+        room = self._rooms.room(question.subscription)
+        try:
+            if not self._is_in_pace():
+                raise NotNow("TOO_FAST", "questions come too fast; wait a moment")
+            if room is None:
+                raise NotNow("NOT_JOINED", "there is no such subscription")
+            if isinstance(question, Ids):
+                self._hub.outbox.tell_ids(self, room)
+            else:
+                self._hub.outbox.tell_page(self, room, question.before, question.last)
+        except NotNow as refused:
+            self.say_no(refused.code, str(refused), question.subscription)
 
     def _say_refused(self, room: Room, code: str, sentence: str) -> None:
         self._hub.guests.tally.refused[code] += 1
@@ -261,55 +274,23 @@ class Guest:
 
     # Who it is, over time.
 
-    def _authenticate_later(self, auth: Auth) -> None:
-        if not self._is_in_pace():
-            self.say_no("TOO_FAST", "tokens come too fast; wait a moment")
-            return
-        self._is_held = True
-        self._line.hold()
-        self._hub.start(self._authenticate(auth.token), name="gateway: take a token")
-
-    async def _authenticate(self, token: str) -> None:
-        try:
-            await self._take(token)
-        except Exception:
-            log.exception("a token could not be taken session=%s", self.session)
-            self.close(CLOSE_INTERNAL_ERROR, "internal error")
-        finally:
-            self._is_held = False
-            while self._held and not self._is_held:
-                self.hear(self._held.pop(0))
-            if not self._is_held:
-                self._line.go_on()
-
-    async def _take(self, token: str) -> None:
-        assert self._request is not None, "other clients have no message for this"
-        access = self._hub.access
-        try:
-            caller = await access.caller(token, self._request)
-            await access.confirm(lambda: caller)
-        except NotLetIn as error:
-            log.info("a token was not taken: %s session=%s", error.reason, self.session)
-            if self.caller.claims is None and error.code != "AUTH_UNAVAILABLE":
-                # Who meant to be somebody is not served as nobody.
-                self.close(CLOSE_UNAUTHORIZED, str(error))
-            else:
-                self.say_no(error.code, str(error))
-            return
-        if self.caller.sub not in (None, caller.sub):
-            # What is on this socket was for the other one.
-            log.warning("a token of another user came session=%s", self.session)
-            self.close(CLOSE_UNAUTHORIZED, "this token is another user's; open a socket of its own")
-            return
-        if self._is_gone:
-            return
+    def become(self, caller: Caller) -> None:
+        """It has shown a fresh token."""
         self._hub.guests.exit(self)
         self.caller = caller
         self._hub.guests.enter(self)
         self.forget_what_was_allowed()
         self._expire_later()
         self.write(text_frame(envelope.authenticated(caller.sub, self._expires())))
-        await self._hub.guests.recheck(self)
+
+    def _authenticate_later(self, auth: Auth) -> None:
+        if not self._is_in_pace():
+            self.say_no("TOO_FAST", "tokens come too fast; wait a moment")
+            return
+        if self._proof is None:
+            assert self._request is not None, "other clients have no message for this"
+            self._proof = Proof(self._hub, self, self._line, self._request)
+        self._proof.take_later(auth.token)
 
     def _expires(self) -> float | None:
         return None if self.caller.claims is None else self.caller.claims.exp
@@ -341,3 +322,6 @@ class Guest:
         if self._pace is None:
             self._pace = Pace(*SENDS, now)
         return self._pace.allows(now)
+
+
+_PING = text_frame(PING)

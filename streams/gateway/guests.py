@@ -27,6 +27,17 @@ ASKED_AT_ONCE = 32
 class Insider(Watcher, Protocol):
     """A client that was let in."""
 
+    is_gone: bool
+    """Whether its socket is closed, or about to be."""
+
+    def say_bye(self, after_seconds: float) -> None:
+        """Tell it to go elsewhere after so long. It is closed a little later."""
+        ...
+
+    def say_stale(self, is_stale: bool) -> None:
+        """Tell it that what it has may be old, or is not any more."""
+        ...
+
     def forget_what_was_allowed(self) -> None:
         """Ask anew before the next event of this client is sent."""
         ...
@@ -57,6 +68,9 @@ class Guests:
 
     def __len__(self) -> int:
         return len(self._everybody)
+
+    def everybody(self) -> list[Insider]:
+        return list(self._everybody)
 
     def enter(self, guest: Insider) -> None:
         self._everybody[guest] = None
@@ -95,6 +109,11 @@ class Guests:
         """Close every socket."""
         for guest in list(self._everybody):
             guest.close(code, reason)
+
+    def say_stale(self, is_stale: bool) -> None:
+        """Tell everybody that what they have may be old, or is not any more."""
+        for guest in list(self._everybody):
+            guest.say_stale(is_stale)
 
     async def recheck(self, guest: Insider) -> None:
         """Ask again about every room that a client has, and take away those that it may not have any more."""

@@ -27,9 +27,11 @@ from streams.gateway.health import GRACE_SECONDS, Health, Signs
 from streams.gateway.keepers import Keepers
 from streams.gateway.laggards import STALL_SECONDS, UNREAD_BYTES, Laggards
 from streams.gateway.measures import Measures
-from streams.gateway.outbox import Outbox
+from streams.gateway.outbox import TOO_LARGE, TOO_LARGE_SENTENCE, Outbox
+from streams.gateway.staleness import Staleness
+from streams.gateway.states import GroupTooLarge
 from streams.gateway.watcher import Watcher
-from streams.messages import CLOSE_INTERNAL_ERROR, Room
+from streams.messages import CLOSE_INTERNAL_ERROR, Join, Room
 from streams.store import Feed, Store
 from streams.tasks import BackgroundTasks, background_tasks
 
@@ -66,6 +68,7 @@ class Hub:
         """Whether this gateway is about to end: it serves, and new clients had better go elsewhere."""
         self._feed, self._events, self._tasks, self._linger = feed, events, tasks, linger_seconds
         self.keepers = Keepers(feed, tasks, self.measures, look_for_losses_seconds)
+        self.staleness = Staleness(lambda: access.is_connected, self.keepers, self.guests.say_stale)
         self._audiences: dict[tuple[str, str], Audience] = {}
         self._followers: dict[tuple[str, str], asyncio.Task[None]] = {}
         laggards = Laggards(measures, stall_seconds=stall_seconds, unread_bytes=unread_bytes)
@@ -108,16 +111,17 @@ class Hub:
                 grace_seconds=grace_seconds,
                 measures=measures or Measures(),
             )
+            tasks.start(hub.staleness.watch(), name="gateway: look whether NATS is away")
             if recheck_seconds is not None:
                 tasks.start(hub.guests.recheck_every(recheck_seconds), name="gateway: ask rules again")
             yield hub
 
-    def join(self, watcher: Watcher, room: Room) -> None:
+    def join(self, watcher: Watcher, join: Join) -> None:
         """Send the room's state, and from then on every change, for as long as the watcher wants it.
 
         Returns at once. A room that cannot be joined is refused in the room.
         """
-        self._tasks.start(self._join(watcher, room), name=f"gateway: join {room}")
+        self._tasks.start(self._join(watcher, join), name=f"gateway: join {join.room}")
 
     def start(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         """Run something for a client beside everything else. It handles whatever it raises."""
@@ -166,6 +170,11 @@ class Hub:
         return self.keepers.age_seconds
 
     @property
+    def is_stale(self) -> bool:
+        """Whether what clients have may be old, because NATS is away or was a moment ago."""
+        return self.staleness.is_stale
+
+    @property
     def signs(self) -> Signs:
         """What says how this gateway is."""
         return Signs(
@@ -179,7 +188,8 @@ class Hub:
         """Why new clients had better go elsewhere; empty: they need not. Anybody may read it."""
         return self.health.not_ready(self.signs)
 
-    async def _join(self, watcher: Watcher, room: Room) -> None:
+    async def _join(self, watcher: Watcher, join: Join) -> None:
+        room = join.room
         try:
             # Before anything is read: a refusal says nothing of what there is, not even by its time.
             async with watcher.questions:
@@ -189,12 +199,15 @@ class Hub:
             # the state that is sent now, and goes to those who were here before.
             if watcher.watches(room):
                 self.outbox.flush()
-                audience.add(watcher, room)
+                is_new = audience.add(watcher, room)
                 self.measures.joins += 1
-                self.outbox.tell_state(watcher, audience, room)
+                self.outbox.tell_state(watcher, audience, join, is_new=is_new)
         except NotLetIn as error:
             log.info("a join was refused: %s session=%s room=%s", error.reason, watcher.session, room)
             _refuse(watcher, room, error.code, str(error))
+            return
+        except GroupTooLarge:
+            _refuse(watcher, room, TOO_LARGE, TOO_LARGE_SENTENCE)
             return
         except (InvalidName, UnknownStream) as error:
             _refuse(watcher, room, "STREAM_NOT_FOUND", str(error))

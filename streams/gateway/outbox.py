@@ -10,15 +10,16 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from streams.errors import StreamsError
 from streams.gateway.access import Access
 from streams.gateway.audience import Audience, Told
 from streams.gateway.laggards import Laggards
 from streams.gateway.measures import Measures
+from streams.gateway.states import GroupTooLarge
 from streams.gateway.watcher import Watcher
-from streams.messages import CLOSE_INTERNAL_ERROR, Room
+from streams.messages import CLOSE_INTERNAL_ERROR, Join, Room
 from streams.tasks import BackgroundTasks
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,18 @@ QUIET_FROM_SECONDS = 0.002
 
 HELD_SECONDS = 30.0
 """How long frames may wait for revocations to be known, before everybody is sent away."""
+
+
+TOO_LARGE = "GROUP_TOO_LARGE"
+TOO_LARGE_SENTENCE = "this group is too large to be sent in one piece; take a client of the extended dialect"
+
+
+class NotNow(Exception):
+    """What a client asks for cannot be told. It is told why: a code and a sentence."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        self.code = code
+        super().__init__(sentence)
 
 
 class Outbox:
@@ -65,14 +78,66 @@ class Outbox:
         self._wake()
         self._dirty.append(audience)
 
-    def tell_state(self, watcher: Watcher, audience: Audience, room: Room) -> None:
-        """Tell one who has just joined what there is. Nothing else may wait: call `flush` before."""
+    def tell_state(self, watcher: Watcher, audience: Audience, join: Join, *, is_new: bool) -> None:
+        """Tell one who has just joined what there is. Nothing else may wait: call `flush` before.
+
+        `is_new` says that it was told nothing of the group before.
+
+        Raises:
+            GroupTooLarge: It cannot be told.
+        """
         if watcher.is_behind:
             # It would wait with all else that is not read.
             audience.fall_behind(watcher, is_outdated=True)
+            return
+        if join.since is not None and join.room.id is None and watcher.window(join.room) is None:
+            frame = audience.states.since(join.since)
         else:
-            self._measures.frames += 1
-            self._write(audience.state(room), (watcher,))
+            frame = audience.states.of(join.room, watcher)
+        if frame is not None:
+            self._tell(watcher, frame)
+        else:
+            audience.begin_parts(watcher, is_new=is_new)
+            names = (join.room.stream, join.room.group)
+            rooms = [room for room in watcher.rooms() if (room.stream, room.group) == names]
+            self._send_parts(watcher, audience, _watched(audience, watcher, rooms))
+
+    def tell_ids(self, watcher: Watcher, room: Room) -> None:
+        """Tell one who has something else than the digest says which items there are.
+
+        Raises:
+            NotNow: It cannot be told.
+        """
+        self._tell(watcher, self._ready(watcher, room).states.ids())
+
+    def tell_page(self, watcher: Watcher, room: Room, before: str, count: int) -> None:
+        """Tell one who has the newest items of a group those before one that it names.
+
+        Raises:
+            NotNow: It cannot be told.
+        """
+        page = self._ready(watcher, room).states.page(before, count)
+        if page is None:
+            raise NotNow("ITEM_NOT_FOUND", "there is no such item any more; join again")
+        self._tell(watcher, page)
+
+    def heartbeats(self, watcher: Watcher, since: float) -> bytes:
+        """The digests of the rooms of a watcher that changed since then, by the monotonic clock.
+
+        What waits is written before they are made, and they are to be written at once.
+        """
+        self.flush()
+        if not self._access.is_current:
+            return b""
+        found = [
+            frame
+            for room in watcher.rooms()
+            if (audience := self._audiences.get((room.stream, room.group))) is not None
+            and audience.changed_at >= since
+            and (frame := audience.heartbeat(watcher, room)) is not None
+        ]
+        self._measures.frames += len(found)
+        return b"".join(found)
 
     def fall_behind(self, watcher: Watcher) -> None:
         """Write nothing to a watcher that does not read, until it does."""
@@ -140,6 +205,22 @@ class Outbox:
                 watcher.close(CLOSE_INTERNAL_ERROR, "internal error")
             return []
 
+    def _ready(self, watcher: Watcher, room: Room) -> Audience:
+        """The audience of a group that a watcher has joined, when nothing waits there."""
+        audience = self._audiences.get((room.stream, room.group))
+        if room.id is not None or audience is None or not audience.is_watched(watcher, room):
+            raise NotNow("NOT_JOINED", "this subscription is of no group, or its state has not come yet")
+        if watcher.is_behind or audience.is_behind(watcher):
+            raise NotNow("TOO_FAST", "read first what was sent; ask again then")
+        self.flush()
+        if not self._access.is_current:
+            raise NotNow("AUTH_UNAVAILABLE", "it is not known at present what was revoked")
+        return audience
+
+    def _tell(self, watcher: Watcher, frame: bytes) -> None:
+        self._measures.frames += 1
+        self._write(frame, (watcher,))
+
     def _write(self, frames: bytes, watchers: Sequence[Watcher]) -> None:
         for watcher in watchers:
             watcher.write(frames)
@@ -155,10 +236,33 @@ class Outbox:
             if watcher.is_behind or audience is None or not audience.is_behind(watcher):
                 # It did not read for long. What is left comes when it reads again.
                 continue
-            frames = audience.catch_up(watcher, [room for room in own if audience.is_watched(watcher, room)])
-            if frames:
-                self._measures.frames += len(frames)
-                self._write(b"".join(frames), (watcher,))
+            watched = _watched(audience, watcher, own)
+            if audience.is_receiving(watcher):
+                self._send_parts(watcher, audience, watched)
+            else:
+                self._catch_up(watcher, audience, watched)
+
+    def _catch_up(self, watcher: Watcher, audience: Audience, rooms: list[Room]) -> None:
+        try:
+            frames = audience.catch_up(watcher, rooms)
+        except GroupTooLarge:
+            for room in rooms:
+                watcher.refuse(room, TOO_LARGE, TOO_LARGE_SENTENCE)
+            return
+        if frames:
+            self._measures.frames += len(frames)
+            self._write(b"".join(frames), (watcher,))
+        if audience.is_receiving(watcher):
+            self._send_parts(watcher, audience, rooms)
+
+    def _send_parts(self, watcher: Watcher, audience: Audience, rooms: list[Room]) -> None:
+        """Send the parts that it takes now. When it has all of them, it is told what became of it since."""
+        while not watcher.is_behind:
+            part = audience.next_part(watcher)
+            if part is None:
+                self._catch_up(watcher, audience, rooms)
+                return
+            self._tell(watcher, part)
 
     async def _flush_when_current(self) -> None:
         try:
@@ -202,3 +306,8 @@ class Outbox:
         # Not `loop.time()`, which stands still for the length of a turn.
         if took > QUIET_FROM_SECONDS:
             self._quiet_until = began + took + min(took, MOST_QUIET_SECONDS)
+
+
+def _watched(audience: Audience, watcher: Watcher, rooms: Iterable[Room]) -> list[Room]:
+    """Those of the rooms whose states it was sent, or is owed."""
+    return [room for room in rooms if audience.is_watched(watcher, room)]

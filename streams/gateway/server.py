@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -15,6 +15,7 @@ import uvicorn
 from streams.auth.origins import Origins
 from streams.gateway.guard import GuardedHttp
 from streams.gateway.hub import Hub
+from streams.gateway.leaving import see_off
 from streams.gateway.socket import Socket, limit_unsent
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -43,11 +44,12 @@ async def listening(
     """Serve the hub's sockets on `sock`, any path, and `app` for plain HTTP.
 
     Sockets are opened to pages of `origins`, of this machine where there
-    are none. Entered when connections are taken; on leaving, clients are told to come
-    back (1012) and the listener is closed.
+    are none. Entered when connections are taken; on leaving, no more are, and
+    clients are told to come back (1012), one after the other.
     """
+    origins = origins or Origins()
     config = uvicorn.Config(
-        _with_hub(hub, origins or Origins(), app or health(hub)),
+        _with_hub(hub, origins, app or health(hub, origins)),
         http=GuardedHttp,
         ws=Socket,
         lifespan="on",
@@ -59,8 +61,11 @@ async def listening(
         timeout_graceful_shutdown=drain_seconds,
     )
     limit_unsent(sock)
-    async with serving(config, [sock]):
+    async with serving(config, [sock]) as server:
         yield
+        for listener in server.servers:
+            listener.close()
+        await see_off(hub.guests)
 
 
 def http_config(app: App, *, drain_seconds: int) -> uvicorn.Config:
@@ -81,7 +86,9 @@ def http_config(app: App, *, drain_seconds: int) -> uvicorn.Config:
 
 
 @asynccontextmanager
-async def serving(config: uvicorn.Config, sockets: list[socket.socket] | None = None) -> AsyncIterator[None]:
+async def serving(
+    config: uvicorn.Config, sockets: list[socket.socket] | None = None
+) -> AsyncIterator[uvicorn.Server]:
     """Run a uvicorn server for the length of the block, and leave the process's signals alone.
 
     Entered when connections are taken.
@@ -94,7 +101,7 @@ async def serving(config: uvicorn.Config, sockets: list[socket.socket] | None = 
                 await task
                 raise RuntimeError("the server ended before it was ready")
             await asyncio.sleep(0.002)
-        yield
+        yield server
     finally:
         server.should_exit = True
         await task
@@ -108,11 +115,21 @@ def stop_requested() -> asyncio.Event:
     return stopped
 
 
-def health(hub: Hub) -> App:
-    """`GET /healthz` says that this process runs, `GET /readyz` whether it can let clients in."""
+def health(hub: Hub, origins: Origins) -> App:
+    """`GET /healthz` says that this process runs, `GET /readyz` whether it can let clients in.
+
+    Browsers that ask whether a page of these origins may send a token with
+    what is to become an event stream are told so.
+    """
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         status, said = 404, b"nothing here: this is a WebSocket gateway\n"
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if scope["method"] == "OPTIONS" and scope["path"].startswith("/streams") and origins.allows(origin):
+            across = [(b"access-control-allow-origin", origin.encode("latin-1")), *_PREFLIGHT]
+            await answer(send, 204, b"", headers=across)
+            return
         if scope["path"] == "/healthz":
             status, said = 200, b"ok\n"
         elif scope["path"] == "/readyz":
@@ -123,12 +140,24 @@ def health(hub: Hub) -> App:
     return app
 
 
+_PREFLIGHT = [
+    (b"access-control-allow-methods", b"GET"),
+    (b"access-control-allow-headers", b"authorization, last-event-id"),
+    (b"access-control-max-age", b"600"),
+    (b"vary", b"origin"),
+]
+
+
 async def answer(
-    send: Send, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8"
+    send: Send,
+    status: int,
+    body: bytes,
+    content_type: str = "text/plain; charset=utf-8",
+    headers: Iterable[tuple[bytes, bytes]] = (),
 ) -> None:
     """Answer a request that needs nothing of itself, with all of the body at once."""
-    headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    own = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": [*own, *headers]})
     await send({"type": "http.response.body", "body": body})
 
 

@@ -15,6 +15,8 @@ class Watcher(Protocol):
     caller: Caller
     session: str
     """What others know it by."""
+    is_extended: bool
+    """Whether it speaks the extended dialect."""
 
     @property
     def questions(self) -> asyncio.Semaphore:
@@ -47,6 +49,10 @@ class Watcher(Protocol):
 
     def rooms(self) -> set[Room]:
         """Every room that it wants."""
+        ...
+
+    def window(self, room: Room) -> int | None:
+        """How many of the newest items of a group it wants; None: all of them."""
         ...
 
     def refuse(self, room: Room, code: str, sentence: str) -> None:

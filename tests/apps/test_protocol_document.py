@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import streams.gateway.socket as gateway_socket
 from streams import messages
+from streams.gateway import client_line
 from streams.gateway.laggards import STALL_SECONDS, UNREAD_BYTES
 from streams.gateway.session import MAX_SUBSCRIPTIONS
 from streams.resources.writing import MAX_BODY_BYTES
@@ -43,11 +43,11 @@ def test_every_close_code_is_explained(code: int):
 def test_the_limits_are_the_real_ones():
     assert f"{messages.MAX_MESSAGE_BYTES // 1024} KiB" in DOCUMENT
     assert f"{MAX_SUBSCRIPTIONS:,}" in DOCUMENT
-    assert f"{gateway_socket.MAX_WAITING_BYTES // 1024} KiB" in DOCUMENT
-    assert f"{gateway_socket.MAX_REPLIES_BYTES // 1024} KiB" in DOCUMENT
+    assert f"{client_line.MAX_WAITING_BYTES // 1024} KiB" in DOCUMENT
+    assert f"{client_line.MAX_REPLIES_BYTES // 1024} KiB" in DOCUMENT
     assert f"{UNREAD_BYTES // 1024**2} MiB" in DOCUMENT
     assert f"nothing for {STALL_SECONDS:.0f} s" in DOCUMENT
-    assert f"every {gateway_socket.PING_SECONDS:.0f} s" in DOCUMENT
+    assert f"every {client_line.PING_SECONDS:.0f} s" in DOCUMENT
     assert f"over {MAX_BODY_BYTES // 1024**2} MiB" in DOCUMENT
 
 

@@ -24,7 +24,7 @@ from streams.gateway.hub import Hub
 from streams.jetstream.connection import connected_to
 from streams.jetstream.feed import JetStreamFeed
 from streams.keys import Namespace
-from streams.messages import Room
+from streams.messages import Join, Room
 from tests.benchmarks.churn_clients import group_of
 from tests.benchmarks.churn_load import Answer, obey
 from tests.benchmarks.targets import STREAM
@@ -50,7 +50,7 @@ class Everybody:
         self.caller: Caller = ANONYMOUS
         self.session = "everybody"
         self.questions = asyncio.Semaphore(JOINS_AT_ONCE)
-        self.is_behind, self.unread_bytes = False, 0
+        self.is_behind, self.is_extended, self.unread_bytes = False, False, 0
         self.writes = 0
         self.problems = list[str]()
         self.found = dict[str, float]()
@@ -81,6 +81,9 @@ class Everybody:
 
     def rooms(self) -> set[Room]:
         return set()
+
+    def window(self, room: Room) -> None:
+        return None
 
     def refuse(self, room: Room, code: str, sentence: str) -> None:
         self.problems.append(f"{room} was refused: {code} {sentence}")
@@ -143,7 +146,7 @@ class Measured:
         """Watch more groups. Nothing may be written meanwhile: each write is a state."""
         watcher, began = self._watcher, self._watcher.writes
         for number in range(count):
-            self._hub.join(watcher, Room(STREAM, group_of(first + number)))
+            self._hub.join(watcher, Join("s", Room(STREAM, group_of(first + number))))
             await watcher.reach(began + number + 1 - JOINS_AT_ONCE)
         await watcher.reach(began + count)
         return self._told()

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from streams.envelope import PONG, Envelope, error, items_of, timestamp
+from streams.envelope import PONG, Envelope, error, timestamp
+from streams.gateway.frames import text_frame
 from streams.messages import BadMessage, BadRoom, Join, Leave, Ping, Room, parse
 
 BASE = 1_800_000_000_000
@@ -220,12 +221,17 @@ def test_a_group_sync_has_all_items_and_how_far_they_are_complete():
     )
 
 
-@pytest.mark.parametrize("items", [[], [b'{"id":"1","data":["]}}"]}'], [b'{"id":"1"}', b'{"id":"2"}']])
-@pytest.mark.parametrize("name", ["inbox", '"data":[', '\\"data":[', "data"])
-def test_the_items_of_a_sync_are_found_in_it_whatever_its_names_are(name: str, items: list[bytes]):
-    sync = Envelope(name, name).group_sync(items, timestamp=BASE, at="ab.1")
+@pytest.mark.parametrize("items", [[], [b'{"id":"1","event":{"a":1}}'], [b'{"id":"1"}', b'{"id":"2"}']])
+@pytest.mark.parametrize("name", ["inbox", '"event":{', ',"event":{', '\\",\\"event\\":{', "data"])
+def test_a_sync_moves_to_another_position_with_the_same_items_whatever_its_names_are(
+    name: str, items: list[bytes]
+):
+    envelope = Envelope(name, name)
+    frame = text_frame(envelope.group_sync(items, timestamp=BASE, at="ab.1"))
 
-    assert items_of(sync) == b",".join(items)
+    assert envelope.moved(frame, timestamp=BASE + 1, at="ab.17") == envelope.group_sync(
+        items, timestamp=BASE + 1, at="ab.17"
+    )
 
 
 def test_a_sync_of_an_empty_group_is_an_empty_array():

@@ -15,8 +15,10 @@ from streams.messages import (
     Auth,
     BadMessage,
     Command,
+    Ids,
     Join,
     Leave,
+    Page,
     Ping,
     Pong,
     Room,
@@ -24,7 +26,7 @@ from streams.messages import (
     parse,
 )
 
-TYPES = ["join", "leave", "ping", "pong", "auth", "send"]
+TYPES = ["join", "leave", "ids", "page", "ping", "pong", "auth", "send"]
 TYPING = {"type": "typing", "data": None}
 
 
@@ -70,8 +72,61 @@ def test_the_plain_dialect_knows_none_of_it(message: str):
 def test_an_unknown_type_hears_of_all_that_are_known():
     said, ref = sentence('{"type":"jion","ref":1}')
 
-    assert said == "unknown message type 'jion'; expected join, leave, ping, pong, auth or send"
+    assert said == "unknown message type 'jion'; expected join, leave, ids, page, ping, pong, auth or send"
     assert ref is None
+
+
+def a_join(**fields: object) -> str:
+    names = {"streamName": "todo", "groupId": "inbox", "subscriptionId": "s"}
+    return json.dumps({"type": "join", "data": names | fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "since", "last"),
+    [
+        ({}, None, None),
+        ({"since": None, "last": None}, None, None),
+        ({"since": "ab.7"}, "ab.7", None),
+        ({"since": "whatever this is"}, "whatever this is", None),
+        ({"last": 1}, None, 1),
+        ({"last": 1000}, None, 1000),
+        ({"since": "ab.7", "last": 50}, "ab.7", 50),
+    ],
+)
+def test_a_join_may_say_what_the_client_has_and_how_much_it_wants(
+    fields: dict[str, object], since: str | None, last: int | None
+):
+    assert read(a_join(**fields)) == Join("s", Room("todo", "inbox"), since, last)
+
+
+@pytest.mark.parametrize("fields", [{"since": 7}, {"last": 0}, {"last": 1001}, {"last": "5"}, {"last": True}])
+def test_a_join_with_something_else_is_no_message(fields: dict[str, object]):
+    said, _ = sentence(a_join(**fields))
+
+    assert f"`data.{next(iter(fields))}`" in said
+
+
+def test_one_item_has_no_newest_items():
+    assert "data.last" in sentence(a_join(id="a", last=5))[0]
+
+
+def test_the_plain_dialect_ignores_what_the_client_has():
+    assert parse(a_join(since="ab.7", last=0)) == Join("s", Room("todo", "inbox"))
+
+
+def test_a_client_may_ask_which_items_there_are_and_for_older_ones():
+    page = {"subscriptionId": "s", "before": "a", "last": 50}
+
+    assert read('{"type":"ids","data":{"subscriptionId":"s"}}') == Ids("s")
+    assert read(json.dumps({"type": "page", "data": page})) == Page("s", "a", 50)
+
+
+@pytest.mark.parametrize("missing", ["subscriptionId", "before", "last"])
+def test_a_page_needs_all_of_its_fields(missing: str):
+    page = {"subscriptionId": "s", "before": "a", "last": 50}
+    del page[missing]
+
+    assert f"`data.{missing}`" in sentence(json.dumps({"type": "page", "data": page}))[0]
 
 
 @pytest.mark.parametrize("message", ['{"type":"pong"}', '{"type":"pong","data":7}'])

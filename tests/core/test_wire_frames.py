@@ -28,6 +28,30 @@ def _frame(envelope: Envelope, make: dict[str, Any]) -> bytes:
             item = None if make["item"] is None else make["item"].encode()
             at = f"{make['epoch']}.{make['position']}"
             return envelope.item_sync(make["id"], item, timestamp=stamp, at=at, revision=make["revision"])
+        case "extended":
+            items = [item.encode() for item in make["items"]]
+            part = tuple(make["part"]) if "part" in make else None
+            return envelope.extended_sync(
+                items, make["revs"], timestamp=stamp, at=make.get("at"), more=make.get("more"), part=part
+            )
+        case "resumed":
+            created, updated = ([item.encode() for item in make[kind]] for kind in ("create", "update"))
+            return envelope.resumed(
+                created=created,
+                updated=updated,
+                deleted=make["delete"],
+                revisions=make["revs"],
+                at=make["at"],
+                count=make["count"],
+                digest=make["digest"],
+            )
+        case "heartbeat":
+            return envelope.heartbeat(make["id"], at=make["at"], count=make["count"], digest=make["digest"])
+        case "ids":
+            return envelope.ids(make["ids"], make["revs"], at=make["at"])
+        case "page":
+            items = [item.encode() for item in make["items"]]
+            return envelope.page(items, make["revs"], before=make["before"], more=make["more"])
         case "event":
             return envelope.event(make["id"], make["event"].encode())
         case kind:

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from streams.auth.origins import Origins
 from streams.cli.serving_clients import DRAIN_SECONDS
 from streams.cli.serving_steps import DRAIN_SECONDS as STEPS_DRAIN_SECONDS
 from streams.dev.nats_server import find_binary
@@ -72,7 +73,7 @@ def test_ports_are_those_of_the_command_and_of_the_image(name: str, ports: set[i
 async def test_probes_ask_for_what_is_answered():
     async with open_hub(MemoryStore()) as hub:
         # In-process: nothing listens.
-        for app in (internal(hub), health(hub)):
+        for app in (internal(hub), health(hub, Origins())):
             async with httpx.AsyncClient(
                 transport=httpx.ASGITransport(app=app), base_url="http://gateway"
             ) as http:

@@ -32,6 +32,8 @@ class Rooms:
         """What is about no room."""
         self.newest = 0
         """The highest revision that was told of."""
+        self._parts: dict[str, list[Any]] = {}
+        """Of states of which not all has come, by group."""
         self._views: dict[Place, View] = {}
         self._values: dict[tuple[str, str], int] = {}
         """The newest `v` of every item that was told, where items have one that grows with every write."""
@@ -68,12 +70,14 @@ class Rooms:
             return
         group, item_id, event = message["groupId"], message["id"], message["event"]
         match event["type"]:
+            case "sync" if "part" in event and not self._is_whole(message):
+                pass
             case "sync":
                 self.kinds.append((item_id, "sync"))
                 place, data = (group, item_id), event["data"]
                 for item in data if isinstance(data, list) else [] if data is None else [data]:
                     assert self._advance(group, item) >= 0, "a state that is older than what was told before"
-                self._views.setdefault(place, View()).take(frame)
+                self._views.setdefault(place, View()).take(orjson.dumps(message))
                 self._motias.setdefault(place, _MotiaGroup() if item_id is None else _MotiaItem()).take(
                     message
                 )
@@ -96,6 +100,17 @@ class Rooms:
                 pass  # What is refused is said in two forms, and the other is looked at.
             case "event":
                 self.events.append((group, item_id, event["event"]))
+
+    def _is_whole(self, message: dict[str, Any]) -> bool:
+        """Whether this is the last part of a state, and then has all of it in it."""
+        event, parts = message["event"], self._parts.setdefault(message["groupId"], [])
+        if event["part"] == 1:
+            parts.clear()
+        assert event["part"] == len(parts) + 1, "a part that does not follow the one before it"
+        assert ("at" in message) == (event["part"] == event["parts"])
+        parts.append(event["data"])
+        event["data"] = [item for part in parts for item in part]
+        return len(parts) == event["parts"]
 
     def _advance(self, group: str, item: dict[str, Any]) -> int:
         """By how much this value of an item is newer than the one before it."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.gateway import session
-from streams.gateway import socket as socket_module
+from streams.gateway import client_line, session
 from tests.browser import Browser
 from tests.gateway.members import ANN, BOB, Site, a_send, entered, member, refused, watching
 from tests.gateway.members import browser as browser
@@ -22,7 +21,8 @@ async def test_the_first_frame_says_who_one_is_and_what_there_is(browser: Browse
 
     expires = hello.pop("expires")
     named = hello.pop("session")
-    assert hello == {"type": "hello", "ping": 25.0, "sub": "ann", "features": ["auth", "send"]}
+    features = ["auth", "send", "resume", "pages"]
+    assert hello == {"type": "hello", "ping": 25.0, "sub": "ann", "features": features}
     assert isinstance(expires, float)
     assert len(named) >= 16
     assert tab.socket.subprotocol == "streams.v2"
@@ -93,7 +93,7 @@ async def test_pings_are_answered_and_pongs_are_not(browser: Browser):
 async def test_clients_that_cannot_see_pings_get_some_that_they_can(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(socket_module, "PING_SECONDS", 0.1)
+    monkeypatch.setattr(client_line, "PING_SECONDS", 0.1)
     browser = await site.gateway()
     plain, tab = await browser.open(), await browser.open(subprotocols=["streams.v2"])
 

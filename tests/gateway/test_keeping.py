@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from streams.gateway import group
 from streams.gateway import keeper as keeper_module
 from streams.store import Feed, Store
 from tests.gateway.keeping import GROUPS, NEVER, CountedLine, held, keeping, put_in_all
@@ -131,8 +132,9 @@ async def test_groups_are_asked_for_where_much_was_written_that_nobody_watches(s
 
 
 async def test_what_is_remembered_of_deletes_goes_when_all_groups_are_known_to_be_further(
-    store: Store, feed: Feed
+    store: Store, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(group, "FEW_DELETES", 1)
     async with keeping(CountedLine(feed)) as now:
         one, other = await now.watching("one", "other")
         for number in range(50):
@@ -141,4 +143,4 @@ async def test_what_is_remembered_of_deletes_goes_when_all_groups_are_known_to_b
             await other.fresh()
 
         await until(lambda: one.revisions == {})
-        assert len(one.follower.group._gone) <= 2
+        assert len(one.follower.group._gone) <= 3

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from streams import Stream, bound_to
-from streams.gateway import guard, socket
+from streams.gateway import client_line, guard
 from tests.browser import SECONDS, Browser, Tab
 from tests.conftest import Backend, Gateway
 from tests.gateway.waiting import until
@@ -80,7 +80,7 @@ async def test_health_is_answered_over_plain_http(gateway: Gateway):
 async def test_a_client_that_does_not_answer_pings_is_dropped_and_forgotten(
     gateway: Gateway, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(socket, "PING_SECONDS", 0.1)
+    monkeypatch.setattr(client_line, "PING_SECONDS", 0.1)
     tab = await browser.join("todo", "inbox")
     (audience,) = gateway.hub._audiences.values()
 
@@ -93,7 +93,7 @@ async def test_a_client_that_does_not_answer_pings_is_dropped_and_forgotten(
 async def test_a_client_that_answers_pings_stays(
     jetstream: Backend, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(socket, "PING_SECONDS", 0.05)
+    monkeypatch.setattr(client_line, "PING_SECONDS", 0.05)
     tab = await browser.join("todo", "inbox")
 
     async with asyncio.timeout(SECONDS):
@@ -134,7 +134,7 @@ async def _told(tab: Tab) -> int:
 async def test_a_client_that_says_no_more_and_reads_nothing_is_let_go(
     jetstream: Backend, gateway: Gateway, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(socket, "CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(client_line, "CLOSE_SECONDS", 0.1)
     tab = await browser.join("todo", "inbox")
     tab.socket.transport.pause_reading()
     with bound_to(jetstream.store):

@@ -10,6 +10,7 @@ import pytest
 from streams import Stream, bound_to
 from streams.gateway import outbox
 from streams.memory import MemoryStore
+from streams.messages import Join
 from tests.browser import SECONDS
 from tests.everybody import open_hub
 from tests.gateway.test_sockets import _Watcher
@@ -35,7 +36,7 @@ async def test_what_comes_after_a_long_flush_is_told_in_one_write(monkeypatch: p
     monkeypatch.setattr(outbox, "MOST_QUIET_SECONDS", 0.1)
     memory, watcher = MemoryStore(["todo"]), Slow()
     async with open_hub(memory) as hub, asyncio.timeout(SECONDS):
-        hub.join(watcher, watcher.room)
+        hub.join(watcher, Join("s", watcher.room))
         await until(lambda: watcher.written == [1])
         with bound_to(memory):
             for v in range(4):

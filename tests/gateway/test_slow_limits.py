@@ -12,7 +12,7 @@ import pytest
 import uvloop
 from websockets.frames import Opcode
 
-from streams.gateway import socket
+from streams.gateway import client_line
 from streams.memory import MemoryStore
 from streams.messages import CLOSE_TOO_SLOW
 from tests.browser import SECONDS
@@ -56,7 +56,7 @@ async def test_one_who_takes_nothing_for_too_long_is_closed_and_nobody_else_is()
 
 
 async def test_one_who_does_not_even_take_the_close_is_cut_off(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(socket, "CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(client_line, "CLOSE_SECONDS", 0.1)
     async with site_with(stall_seconds=0.2) as site:
         slow = await site.client("inbox")
         *_, guest = site.hub.guests._everybody
@@ -70,7 +70,7 @@ async def test_one_who_does_not_even_take_the_close_is_cut_off(monkeypatch: pyte
 
 
 async def test_one_who_reads_slowly_but_steadily_stays_and_is_right(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(socket, "PING_SECONDS", 0.05)
+    monkeypatch.setattr(client_line, "PING_SECONDS", 0.05)
     async with site_with(stall_seconds=1.0) as site:
         for number in range(200):
             await site.set("inbox", f"item {number}", FILLING_BYTES)
@@ -93,7 +93,7 @@ async def test_one_who_reads_slowly_but_steadily_stays_and_is_right(monkeypatch:
 async def test_one_who_is_behind_is_not_cut_off_for_a_ping_that_it_cannot_see(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(socket, "PING_SECONDS", 0.05)
+    monkeypatch.setattr(client_line, "PING_SECONDS", 0.05)
     async with site_with(stall_seconds=LONG) as site:
         clock, slow = await site.client(is_extended=True), await site.client("inbox")
 
@@ -111,7 +111,7 @@ async def test_one_who_is_behind_is_not_cut_off_for_a_ping_that_it_cannot_see(
 
 
 async def test_one_who_was_behind_and_then_vanishes_is_found_by_its_pings(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(socket, "PING_SECONDS", 0.1)
+    monkeypatch.setattr(client_line, "PING_SECONDS", 0.1)
     async with site_with(stall_seconds=LONG) as site:
         slow = await site.client("inbox")
         await site.fall_behind(slow)

@@ -8,7 +8,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from streams.access import ANONYMOUS
-from streams.messages import Room
+from streams.messages import Join, Room
 from tests.browser import SECONDS, Browser
 from tests.conftest import Backend, Gateway
 from tests.everybody import open_hub
@@ -73,7 +73,7 @@ async def test_nothing_is_left_of_a_connection_however_it_ends(gateway: Gateway,
 async def test_a_group_that_nobody_watches_any_more_is_let_go(jetstream: Backend, browser: Browser):
     async with open_hub(jetstream.feed, linger_seconds=0) as hub:
         watcher = _Watcher()
-        hub.join(watcher, watcher.room)
+        hub.join(watcher, Join("s", watcher.room))
         async with asyncio.timeout(SECONDS):
             await watcher.got_something.wait()
         assert hub.watched_groups == 1
@@ -88,7 +88,7 @@ class _Watcher:
 
     caller = ANONYMOUS
     session = "watcher"
-    is_behind, unread_bytes = False, 0
+    is_behind, is_extended, unread_bytes = False, False, 0
 
     def __init__(self) -> None:
         self.room = Room("todo", "inbox")
@@ -108,6 +108,9 @@ class _Watcher:
 
     def rooms(self) -> set[Room]:
         return {self.room}
+
+    def window(self, room: Room) -> None:
+        return None
 
     def refuse(self, room: Room, code: str, sentence: str) -> None:
         raise AssertionError(f"refused: {code} {sentence}")
