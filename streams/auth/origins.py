@@ -34,6 +34,8 @@ class Origins:
     """
 
     def __init__(self, listed: Iterable[str] = (), *, is_local: bool = True) -> None:
+        self.is_local = is_local
+        """Whether pages of this machine may, just so: then requests had better be meant for this machine."""
         local = [_LOOPBACK_ORIGIN] if is_local else []
         self.pattern = "|".join([*local, *map(_pattern, listed)]) or _NOBODY
         """The same rule as a regular expression, for a CORS middleware."""

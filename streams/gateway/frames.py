@@ -7,6 +7,7 @@ and frames can be joined into one write.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 _TEXT = 0x81  # FIN and opcode 1
 
@@ -25,3 +26,20 @@ def text_frame(payload: bytes) -> bytes:
     if length < 65536:
         return struct.pack("!BBH", _TEXT, 126, length) + payload
     return struct.pack("!BBQ", _TEXT, 127, length) + payload
+
+
+def payloads(frames: bytes) -> Iterator[bytes]:
+    """What whole text messages say that stand one behind the other. Other frames are left out."""
+    at = 0
+    while at < len(frames):
+        kind, length = frames[at], frames[at + 1]
+        at += 2
+        if length == 126:
+            (length,) = struct.unpack_from("!H", frames, at)
+            at += 2
+        elif length == 127:
+            (length,) = struct.unpack_from("!Q", frames, at)
+            at += 8
+        if kind == _TEXT:
+            yield frames[at : at + length]
+        at += length

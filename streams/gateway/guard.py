@@ -15,6 +15,7 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from streams.gateway.alarms import Alarms, Moment
+from streams.gateway.event_stream import EventStream, is_event_stream
 from streams.gateway.handshake import plain_opening
 
 HEADER_SECONDS = 10.0
@@ -71,6 +72,8 @@ class _Http(HttpToolsProtocol):
     _deadline: Moment | None = None
     _header_bytes = _read_bytes = 0
     _in_header = True
+    _is_left = False
+    """Whether the connection is somebody else's."""
 
     def take_over(self, transport: asyncio.Transport, deadline: Moment, before: GuardedHttp) -> None:
         """Go on where nothing was read yet, with the same deadline."""
@@ -96,7 +99,24 @@ class _Http(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_header = False
         self._got_headers()
-        super().on_headers_complete()
+        is_idle = self.cycle is None or self.cycle.response_complete
+        if (
+            is_idle
+            and self.ws_protocol_class is not None
+            and not self.parser.should_upgrade()
+            and is_event_stream(self.parser.get_method(), self.url, self.headers)
+        ):
+            self._begin_event_stream()
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self._is_left:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self._is_left:
+            super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -117,6 +137,16 @@ class _Http(HttpToolsProtocol):
     def alarm(self) -> None:
         self._deadline = None
         self._cut()
+
+    def _begin_event_stream(self) -> None:
+        self._is_left = True
+        self.connections.discard(self)
+        self._unset_keepalive_if_required()
+        stream = EventStream(self.config, self.server_state, self.app_state)
+        stream.connection_made(self.transport)
+        self.transport.set_protocol(stream)
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers]
+        stream.requested(self.url.decode("latin-1"), headers)
 
     def _expect_headers(self) -> None:
         self._in_header, self._header_bytes, self._read_bytes = True, 0, 0

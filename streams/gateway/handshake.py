@@ -31,7 +31,7 @@ _BODIES = frozenset({"content-length", "transfer-encoding"})
 
 
 class Opening(NamedTuple):
-    """A request to open a WebSocket, whose form is right."""
+    """A request to open a WebSocket, or an event stream, whose form is right."""
 
     target: str
     headers: Mapping[str, str]
@@ -39,7 +39,7 @@ class Opening(NamedTuple):
     authorizations: Sequence[str]
     """Those of this name, one by one."""
     accept: str
-    """What proves to the client that its request was understood."""
+    """What proves to the client that its request was understood. Empty: it asks for an event stream."""
 
     @classmethod
     def of(cls, target: str, headers: Iterable[tuple[str, str]], accept: str) -> Opening:

@@ -47,7 +47,7 @@ class Upgrade:
 
 
 def read_upgrade(opening: Opening, address: str | None) -> Upgrade:
-    """Read a request whose form was checked already.
+    """Read a request whose form was checked already: of a WebSocket, or of an event stream.
 
     Raises:
         NotLetIn: It brings a token in a way that leaves open which one it is.
@@ -61,7 +61,9 @@ def read_upgrade(opening: Opening, address: str | None) -> Upgrade:
     offered = [] if protocols is None else offered_subprotocols([protocols])
     untold = [(name, value) for name, value in query if name != "authToken"]
     return Upgrade(
-        told_request("websocket", unquote(path), untold, headers.items(), address),
+        told_request(
+            "websocket" if opening.accept else "http", unquote(path), untold, headers.items(), address
+        ),
         _token(query, offered, opening.authorizations),
         headers.get("origin"),
         chosen_subprotocol(offered),

@@ -92,6 +92,18 @@ def test_uvicorns_http_protocol_has_the_hooks_of_the_guard():
     assert "self.loop" in inspect.getsource(HttpToolsProtocol.__init__)
 
 
+def test_uvicorns_http_protocol_has_what_an_event_stream_takes_over():
+    made = inspect.getsource(HttpToolsProtocol.__init__) + inspect.getsource(
+        HttpToolsProtocol.on_message_begin
+    )
+
+    for name in ("cycle", "parser", "url", "headers", "connections", "ws_protocol_class"):
+        assert f"self.{name}" in made, name
+    for name in ("on_body", "on_message_complete", "_unset_keepalive_if_required"):
+        assert inspect.isfunction(getattr(HttpToolsProtocol, name)), name
+    assert "self.servers" in inspect.getsource(Server.startup)
+
+
 def test_uvicorn_takes_signals_in_the_method_that_we_replace():
     assert "capture_signals()" in inspect.getsource(Server.serve)
 

@@ -37,6 +37,11 @@ PAGE = """<!doctype html>
     socket.onerror = () => note('error', null)
     socket.onclose = ({ code, wasClean }) => note('close', [code, wasClean])
   }
+  function follow(url) {
+    const source = new EventSource(url)
+    source.onmessage = ({ data, lastEventId }) => note('message', { ...JSON.parse(data), lastEventId })
+    source.onerror = () => note('error', null)
+  }
 </script>
 """
 SANDBOX = '<!doctype html><iframe sandbox="allow-scripts" src="/"></iframe>'
@@ -61,6 +66,10 @@ class Tab:
     async def connect(self, url: str, *protocols: str) -> None:
         """`new WebSocket(url, protocols)`, which returns before anything has happened."""
         await self.frame.evaluate("([url, protocols]) => connect(url, protocols)", [url, protocols])
+
+    async def follow(self, url: str) -> None:
+        """`new EventSource(url)`."""
+        await self.frame.evaluate("url => follow(url)", url)
 
     async def say(self, message: object) -> None:
         await self.frame.evaluate("message => socket.send(JSON.stringify(message))", message)

@@ -14,6 +14,7 @@ from streams import bound_to
 from streams.access import AuthRequest, Claims, StreamAuth
 from streams.auth.origins import Origins
 from streams.auth.revocations import Revocation, revoke
+from streams.gateway import event_stream
 from tests.apps.conftest import chromium as chromium
 from tests.gateway.pages import NEVER_OPENED, SENT_AWAY, Deployed, Pages, Tab, controls, events, todo
 from tests.gateway.pages import deployed as deployed
@@ -21,6 +22,7 @@ from tests.gateway.pages import pages as pages
 from tests.gateway.pages import port as port
 from tests.gateway.pages import tab as tab
 from tests.gateway.pages import url as url
+from tests.store.jetstream.proxy import line_to
 from tests.tokens import token
 
 # One Chromium for all: it takes longer to start than any test takes to run.
@@ -236,3 +238,29 @@ async def test_cookies_make_nobody_somebody(pages: Pages, deployed: Deployed):
     assert controls(happened) == [("hello", None)]
     assert events(happened) == [("unauthorized", "STREAM_ACCESS_DENIED")]
     assert [cookie.count(secret) for cookie in came] == [len(names)]
+
+
+async def test_an_event_source_comes_back_by_itself_and_is_told_what_changed(
+    tab: Tab, url: str, deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(event_stream, "RETRY_MS", 100)
+    async with line_to(url) as line:
+        address = line.url.replace("nats://", "http://")
+        with bound_to(deployed.store):
+            await todo.set("ann", "a", {"v": 1})
+            await tab.follow(f"{address}/streams/todo/ann?authToken={token('ann')}")
+            first = await tab.happened(2)
+            await todo.set("ann", "b", {"v": 2})
+            await tab.happened(3)
+
+            line.cut()
+            await todo.set("ann", "a", {"v": 3})
+            happened = await tab.happened(6)
+
+    assert events(first) == [("sync", [{"id": "a", "v": 1}])]
+    # It was cut off, greeted again, and told what changed since the state that it had.
+    assert [what for what, _ in happened[3:]] == ["error", "message", "message"]
+    resumed = happened[5][1]["event"]
+    assert (resumed["type"], resumed["update"]) == ("resumed", [{"id": "a", "v": 3}])
+    assert resumed["create"] == [{"id": "b", "v": 2}]
+    assert happened[5][1]["lastEventId"] == happened[5][1]["at"]

@@ -22,7 +22,7 @@ ASKED = f"/ws?authToken={TOKEN}"
 
 
 def upgrade(target: str = "/", *headers: tuple[str, str], address: str | None = None) -> Upgrade:
-    return read_upgrade(Opening.of(target, headers, ""), address)
+    return read_upgrade(Opening.of(target, headers, "proof"), address)
 
 
 def refusal(target: str = "/", *headers: tuple[str, str]) -> NotLetIn:
@@ -116,6 +116,10 @@ def test_the_application_is_told_how_a_caller_came():
     assert (found.kind, found.path, found.address) == ("websocket", "/a b/c", "10.0.0.1")
     assert found.query == {"x": "2", "y": "", "z": "a b"}
     assert found.headers == {"cookie": "a=1, b=2", "user-agent": "curl"}
+
+
+def test_it_is_told_of_an_event_stream_as_of_any_request():
+    assert read_upgrade(Opening.of("/streams/todo/inbox", [], ""), None).request.kind == "http"
 
 
 def test_it_is_told_no_token_and_nothing_that_may_hold_one():
