@@ -51,3 +51,8 @@ def event_text(event: Mapping[str, Any]) -> bytes:
         return orjson.dumps({"type": event["type"], "data": event.get("data")})
     except TypeError as error:
         raise EventRefused(f"event {event['type']!r} cannot become JSON: {error}") from error
+
+
+def text_units(text: str) -> int:
+    """How long a text is in UTF-16 code units, as JavaScript counts."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -161,6 +161,13 @@ class Envelope:
             % (self._names, orjson.dumps(item_id), event)
         )  # fmt: skip
 
+    def draft(self, item_id: str, data: bytes) -> bytes:
+        """How an item has grown since its last stored version. `data` is a JSON object."""
+        return (
+            b'{"type":"stream"%s%s,"event":{"type":"draft",%s}'
+            % (self._names, orjson.dumps(item_id), data[1:])
+        )  # fmt: skip
+
     def unauthorized(self, item_id: str | None, code: str, sentence: str) -> bytes:
         """The client does not have the room, or not any more. Before anything that it could get later."""
         names = (self._names, orjson.dumps(item_id), orjson.dumps(code), orjson.dumps(sentence))

@@ -31,7 +31,7 @@ from typing import Any, Generic, TypeVar
 import orjson
 
 from streams import ops
-from streams.channels import DRAFT
+from streams.channels import DRAFT, text_units
 from streams.errors import (
     Contention,
     EventRefused,
@@ -118,7 +118,7 @@ class ItemWriter(Generic[ItemT]):
             draft = _Draft(op, growing.length, "text")
             text = self._text(draft)
             growing.parts.append(value)
-            growing.length += _units(value)
+            growing.length += text_units(value)
         else:
             growing, item, at = self._grown(op)
             draft = _Draft(op, at, "text" if growing.is_text else "value")
@@ -237,8 +237,8 @@ class ItemWriter(Generic[ItemT]):
         for segment in op.path:
             there = there[segment]
         if isinstance(there, str):
-            length = _units(there)
-            return _Growing([there], True, length), item, length - _units(op.value)
+            length = text_units(there)
+            return _Growing([there], True, length), item, length - text_units(op.value)
         return _Growing(there, False, len(there)), item, len(there) - 1
 
     def _text(self, draft: _Draft) -> bytes:
@@ -295,7 +295,3 @@ async def writing(
     except BaseException:
         await writer._give_up()
         raise
-
-
-def _units(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2

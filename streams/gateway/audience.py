@@ -12,49 +12,23 @@ reads again it is told what the items are by then.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
 
 from streams.changes import EventSent
 from streams.envelope import Envelope, timestamp
 from streams.gateway.backlog import Kind
 from streams.gateway.behind import Behind
 from streams.gateway.catching_up import is_most, what_became
+from streams.gateway.drafts import Draft, Tails, read_draft
 from streams.gateway.follower import Follower
 from streams.gateway.frames import text_frame
 from streams.gateway.group import Shown
 from streams.gateway.measures import Measures
 from streams.gateway.states import States
+from streams.gateway.waiting import Told, Waiting, forms, speaker, told
 from streams.gateway.watcher import Watcher
 from streams.messages import CLOSE_SERVICE_RESTART, Room
 from streams.store import Feed, Position
-
-SAID_BY = b'{"from":{"session":"'
-"""How the event of a client begins, in JSON text. That of a function begins with its type."""
-
-
-class _Waiting(NamedTuple):
-    """A frame, before it is written."""
-
-    item_id: str | None
-    """What it is about; None: the whole group."""
-    frame: bytes
-    speaker: str | None
-    """The session that it is from, if it is a client's."""
-    kind: Kind | None
-    """None: an event."""
-    revision: int
-    time_ms: int
-
-
-class Told(NamedTuple):
-    """What some sockets are told in one write."""
-
-    watchers: list[Watcher]
-    """Each at most once."""
-    frames: bytes
-    messages: int
-    """How many frames these are."""
 
 
 class Audience:
@@ -83,7 +57,8 @@ class Audience:
         self._by_item: dict[str, dict[Watcher, None]] = {}
         self.changed_at = 0.0
         """When something last changed here, by the monotonic clock. 0: not since the group was read."""
-        self._pending: list[_Waiting] = []
+        self._tails = Tails()
+        self._pending: list[Waiting] = []
         self._shown = self._told = 0
         """How many changes there were, and how many of them those know who are not behind."""
         self.states = States(self._envelope, lambda: self.follower.group)
@@ -135,6 +110,18 @@ class Audience:
             return self.states.item_heartbeat(room.id)
         return self.states.heartbeat() if watcher.window(room) is None else None
 
+    def drafts(self, watcher: Watcher, rooms: Sequence[Room]) -> list[bytes]:
+        """What came after the stored versions of the items of some rooms, for one who was just told those.
+
+        Those of Motia's clients who come late see it with the next version.
+        """
+        if not self._tails or not watcher.is_extended:
+            return []
+        group = self.follower.group
+        ids = self._tails.ids() if any(room.id is None for room in rooms) else [room.id for room in rooms]
+        drafts = [each for id in ids if id for each in self._tails.of(id, group.revision_of(id))]
+        return [text_frame(each.told(self._envelope, is_extended=True)) for each in drafts]
+
     def take(self) -> list[Told]:
         """The frames that wait, each socket at most once; nothing waits afterwards."""
         pending, self._pending = self._pending, []
@@ -146,15 +133,20 @@ class Audience:
         self._measure(pending)
         everyone = [each for each in self._everyone if each not in self._behind]
         speakers = {each.speaker for each in pending if each.speaker is not None}
-        out = list[Told]()
+        ways, out = forms(pending, self._envelope), list[Told]()
         if speakers:
             for watcher in [each for each in everyone if each.session in speakers]:
                 # Nobody hears what it said itself.
-                out.append(_told([watcher], [each for each in pending if each.speaker != watcher.session]))
+                own = [each for each in ways[watcher.is_extended] if each.speaker != watcher.session]
+                out.append(told([watcher], own))
             everyone = [each for each in everyone if each.session not in speakers]
-        out.append(_told(everyone, pending))
+        if ways[False] is ways[True]:
+            out.append(told(everyone, pending))
+        else:
+            for is_extended, form in ways.items():
+                out.append(told([each for each in everyone if each.is_extended == is_extended], form))
         if self._by_item:
-            out += self._for_items(pending)
+            out += self._for_items(ways)
         return [each for each in out if each.watchers and each.messages]
 
     def send_away(self) -> None:
@@ -163,6 +155,7 @@ class Audience:
         They come back for a new state.
         """
         self._pending.clear()
+        self._tails.clear()
         self._told = self._shown
         self._behind.forget()
         self.states.forget()
@@ -211,8 +204,8 @@ class Audience:
         else:
             frames = what_became(missed, self.follower.group, self._frame)
         if is_everything:
-            told = 0 if missed is None else len(frames)
-            self._measures.conflated += max(0, self._told - cursor - told)
+            heard = 0 if missed is None else len(frames)
+            self._measures.conflated += max(0, self._told - cursor - heard)
         return frames
 
     def begin_parts(self, watcher: Watcher, *, is_new: bool) -> None:
@@ -230,7 +223,7 @@ class Audience:
     def _is_watched_by(self, watcher: Watcher) -> bool:
         return watcher in self._everyone or any(watcher in each for each in self._by_item.values())
 
-    def _note(self, pending: Sequence[_Waiting]) -> None:
+    def _note(self, pending: Sequence[Waiting]) -> None:
         """Keep what those who are behind are not told now."""
         number = self._told
         for waiting in pending:
@@ -245,9 +238,9 @@ class Audience:
                 self._behind.note(number, waiting.item_id, waiting.kind, waiting.revision, waiting.time_ms)
         self._behind.keep_within(len(self.follower.group))
 
-    def _for_items(self, pending: Sequence[_Waiting]) -> list[Told]:
-        heard: dict[Watcher, list[_Waiting]] = {}
-        for waiting in pending:
+    def _for_items(self, ways: Mapping[bool, Sequence[Waiting]]) -> list[Told]:
+        heard: dict[Watcher, list[Waiting]] = {}
+        for number, waiting in enumerate(ways[False]):
             if waiting.item_id is None:
                 continue
             for watcher in self._by_item.get(waiting.item_id, ()):
@@ -255,10 +248,10 @@ class Audience:
                 if not (
                     watcher in self._everyone or watcher in self._behind or watcher.session == waiting.speaker
                 ):
-                    heard.setdefault(watcher, []).append(waiting)
-        return [_told([watcher], own) for watcher, own in heard.items()]
+                    heard.setdefault(watcher, []).append(ways[watcher.is_extended][number])
+        return [told([watcher], own) for watcher, own in heard.items()]
 
-    def _measure(self, pending: Sequence[_Waiting]) -> None:
+    def _measure(self, pending: Sequence[Waiting]) -> None:
         now = time.time()
         for waiting in pending:
             # Of what was found by comparing whole groups, nobody knows when it happened.
@@ -269,18 +262,35 @@ class Audience:
         self._measures.changes += len(changes)
         self.states.forget()
         self.changed_at = time.monotonic()
+        if self._tails:
+            for change in changes:
+                self._tails.stored(change.id, change.revision)
         if not (self._everyone or self._by_item):
             return
         self._shown += len(changes)
         for change in changes:
             frame = self._frame(change.kind, change.id, change.item, change.revision, change.time_ms)
-            self._wait(_Waiting(change.id, frame, None, change.kind, change.revision, change.time_ms))
+            self._wait(Waiting(change.id, frame, None, change.kind, change.revision, change.time_ms))
 
     def _tell(self, event: EventSent) -> None:
         self._measures.events += 1
-        if self._everyone or self._by_item:
+        draft = read_draft(event.id, event.event)
+        if draft is not None:
+            self._grow(draft)
+        elif self._everyone or self._by_item:
             frame = text_frame(self._envelope.event(event.id, event.event))
-            self._wait(_Waiting(event.id, frame, _speaker(event.event), None, 0, 0))
+            self._wait(Waiting(event.id, frame, speaker(event.event), None, 0, 0))
+
+    def _grow(self, draft: Draft) -> None:
+        if draft.base < self.follower.group.revision_of(draft.id):
+            # Of a version that is not the newest any more.
+            return
+        self._tails.add(draft)
+        before = self._pending[-1].draft if self._pending else None
+        if before is not None and draft.follows(before):
+            before.grow(draft)
+        elif self._everyone or self._by_item:
+            self._wait(Waiting(draft.id, b"", None, None, 0, 0, draft))
 
     def _frame(self, kind: Kind, item_id: str, item: bytes, revision: int, time_ms: int) -> bytes:
         base, at_ms = self._position().epoch.base_ms, time_ms or time.time_ns() // 1_000_000
@@ -290,7 +300,7 @@ class Audience:
             )
         )
 
-    def _wait(self, waiting: _Waiting) -> None:
+    def _wait(self, waiting: Waiting) -> None:
         if not self._pending:
             self._changed(self)
         self._pending.append(waiting)
@@ -299,14 +309,3 @@ class Audience:
         position = self.follower.group.position
         assert position is not None, "nothing is shown of a group before its first read"
         return position
-
-
-def _told(watchers: list[Watcher], waiting: Sequence[_Waiting]) -> Told:
-    return Told(watchers, b"".join([each.frame for each in waiting]), len(waiting))
-
-
-def _speaker(event: bytes) -> str | None:
-    """The session that an event is from; None: a function's."""
-    if not event.startswith(SAID_BY):
-        return None
-    return event[len(SAID_BY) : event.index(b'"', len(SAID_BY))].decode()

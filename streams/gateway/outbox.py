@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from streams.errors import StreamsError
 from streams.gateway.access import Access
-from streams.gateway.audience import Audience, Told
+from streams.gateway.audience import Audience
 from streams.gateway.laggards import Laggards
 from streams.gateway.measures import Measures
 from streams.gateway.states import GroupTooLarge
+from streams.gateway.waiting import Told
 from streams.gateway.watcher import Watcher
 from streams.messages import CLOSE_INTERNAL_ERROR, Join, Room
 from streams.tasks import BackgroundTasks
@@ -96,6 +97,7 @@ class Outbox:
             frame = audience.states.of(join.room, watcher)
         if frame is not None:
             self._tell(watcher, frame)
+            self._tell_drafts(watcher, audience, [join.room])
         else:
             audience.begin_parts(watcher, is_new=is_new)
             names = (join.room.stream, join.room.group)
@@ -254,6 +256,12 @@ class Outbox:
             self._write(b"".join(frames), (watcher,))
         if audience.is_receiving(watcher):
             self._send_parts(watcher, audience, rooms)
+        else:
+            self._tell_drafts(watcher, audience, rooms)
+
+    def _tell_drafts(self, watcher: Watcher, audience: Audience, rooms: Sequence[Room]) -> None:
+        for frame in audience.drafts(watcher, rooms):
+            self._tell(watcher, frame)
 
     def _send_parts(self, watcher: Watcher, audience: Audience, rooms: list[Room]) -> None:
         """Send the parts that it takes now. When it has all of them, it is told what became of it since."""
