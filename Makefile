@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: dev test lint bench clean
+.PHONY: dev test lint bench soak clean
 
 dev: $(READY)
 	@$(BIN)/streams dev functions
@@ -20,6 +20,10 @@ lint: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+# Kills, freezes and cut lines under load, chosen by a seed: make soak SEED=7 ARGS="--parts 20"
+soak: $(READY)
+	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) $(ARGS)
 
 clean:
 	rm -rf $(VENV) .streams tests/benchmarks/peers/node_modules tests/benchmarks/peers/*/node_modules tests/clients/*/node_modules tests/deploy/osls/node_modules .build .serverless dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
