@@ -11,7 +11,7 @@ import logging
 import random
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import nats.errors
@@ -34,6 +34,9 @@ OLDEST = (2, 12, 3)
 
 JETSTREAM_SECONDS = 0.5
 """How long JetStream may take to say that it is there. Where it says nothing, nothing is known."""
+
+CANCEL_SECONDS = 0.05
+"""How long an attempt to connect that was cancelled may take to end, before it is cancelled again."""
 
 _NOBODY = "503"
 _NOT_FOR_THIS_ACCOUNT = 10039
@@ -77,31 +80,33 @@ async def open_client(
             forbidden.set()
         await on_error(error)
 
+    async def connect() -> None:
+        await client.connect(
+            [server.url, *others],
+            name=name,
+            # A client that is lost is given up: nats-py's own way back can lose itself when
+            # the line breaks again meanwhile. While it connects, it tries on.
+            allow_reconnect=False,
+            max_reconnect_attempts=-1,
+            # All clients of a server that restarts come back together.
+            reconnect_time_wait=random.uniform(0.1, 0.3),  # type: ignore[arg-type]  # any number of seconds
+            connect_timeout=STEP_SECONDS,
+            # Notices a frozen server, and a network that swallows everything, in 15 s.
+            ping_interval=5,
+            max_outstanding_pings=2,
+            # No buffer for a line that is down: a write is either sent or refused.
+            pending_size=0,
+            error_cb=heard,
+            closed_cb=closed,
+            **login,
+        )
+        if not client.is_connected:
+            # It ended the line instead of an answer, which nats-py takes for one.
+            raise nats.errors.ConnectionClosedError
+        await _look_for_jetstream(client, server, forbidden)
+
     try:
-        async with asyncio.timeout(seconds):
-            await client.connect(
-                [server.url, *others],
-                name=name,
-                # A client that is lost is given up: nats-py's own way back can lose itself when
-                # the line breaks again meanwhile. While it connects, it tries on.
-                allow_reconnect=False,
-                max_reconnect_attempts=-1,
-                # All clients of a server that restarts come back together.
-                reconnect_time_wait=random.uniform(0.1, 0.3),  # type: ignore[arg-type]  # any number of seconds
-                connect_timeout=STEP_SECONDS,
-                # Notices a frozen server, and a network that swallows everything, in 15 s.
-                ping_interval=5,
-                max_outstanding_pings=2,
-                # No buffer for a line that is down: a write is either sent or refused.
-                pending_size=0,
-                error_cb=heard,
-                closed_cb=closed,
-                **login,
-            )
-            if not client.is_connected:
-                # It ended the line instead of an answer, which nats-py takes for one.
-                raise nats.errors.ConnectionClosedError
-            await _look_for_jetstream(client, server, forbidden)
+        await _within(seconds, connect())
     except (nats.errors.Error, OSError, TimeoutError) as error:
         await abandoned(client)
         raise _explained(server, greeting, error) from error
@@ -109,6 +114,27 @@ async def open_client(
         await abandoned(client)
         raise
     return client
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, None]) -> None:
+    """Do something for no longer than that, also where it does not hear of its cancellation the first time.
+
+    nats-py waits by `wait_for`, which before Python 3.12 loses one that comes
+    as what it waits for fails, and then tries the next server, for ever.
+
+    Raises:
+        TimeoutError: It took longer.
+    """
+    working = asyncio.create_task(work, name="nats: connect")
+    try:
+        await asyncio.wait([working], timeout=seconds)
+    finally:
+        while not working.done():
+            working.cancel()
+            await asyncio.wait([working], timeout=CANCEL_SECONDS)
+    if working.cancelled():
+        raise TimeoutError
+    working.result()
 
 
 def is_too_old(version: str) -> bool:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
+from nats.aio.transport import TcpTransport
 
 from streams import OutcomeUnknown, StoreUnavailable, Stream, bound_to, connected
 from streams.dev.nats_server import NatsServer, embedded
@@ -35,6 +36,30 @@ async def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPat
     with pytest.raises(StoreUnavailable, match="does not answer"):
         async with connected_to("nats://127.0.0.1:1"):
             pass
+
+
+async def test_a_cancellation_that_is_lost_on_the_way_ends_the_attempt_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    is_lost = False
+
+    async def refused(*_: object, **__: object) -> None:
+        # As `wait_for` before Python 3.12 where both come in the same turn of the loop.
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            nonlocal is_lost
+            is_lost = True
+            raise ConnectionRefusedError from None
+
+    monkeypatch.setattr(TcpTransport, "connect", refused)
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 0.1)
+
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        async with connected_to("nats://127.0.0.1:1"):
+            pass
+
+    assert is_lost
 
 
 async def test_a_subscription_goes_on_after_the_server_was_killed_and_says_that_something_may_be_missing(
