@@ -56,7 +56,7 @@ class Held:
             case "create":
                 self._create(event["data"], message["rev"])
             case "update":
-                self._update(event["data"], message["rev"])
+                return self._update(event["data"], message["rev"])
             case "delete":
                 if self.revision(message["id"]) < message["rev"]:
                     self._drop(message["id"])
@@ -86,11 +86,13 @@ class Held:
             self._drop(item["id"])
             self._put(item, revision)
 
-    def _update(self, item: Any, revision: int) -> None:
+    def _update(self, item: Any, revision: int) -> Wanted:
         held = self.revision(item["id"])
         # Of a group of which only a part is held, others change too.
         if held < revision and (held or self.more is None):
             self._put(item, revision)
+        # Of what is not there, the making was lost, and with it its place among the others.
+        return Wanted.NOTHING if held or self.more is not None else Wanted.IDS
 
     def _resume(self, event: Mapping[str, Any], at: str) -> Wanted:
         for item_id in event["delete"]:

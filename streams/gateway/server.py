@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -45,7 +47,8 @@ async def listening(
 
     Sockets are opened to pages of `origins`, of this machine where there
     are none. Entered when connections are taken; on leaving, no more are, and
-    clients are told to come back (1012), one after the other.
+    clients are told to come back (1012), one after the other. What is under
+    way then may take about `drain_seconds`, that included.
     """
     origins = origins or Origins()
     config = uvicorn.Config(
@@ -65,7 +68,9 @@ async def listening(
         yield
         for listener in server.servers:
             listener.close()
+        began = time.monotonic()
         await see_off(hub.guests)
+        config.timeout_graceful_shutdown = max(1, math.ceil(drain_seconds - (time.monotonic() - began)))
 
 
 def http_config(app: App, *, drain_seconds: int) -> uvicorn.Config:

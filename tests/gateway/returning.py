@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import Any
 
-import orjson
-
 from streams.client.held import Held, Wanted
 from tests.browser import Browser, Tab
 
@@ -46,12 +44,15 @@ class Returning:
 
     async def next(self) -> str:
         """Take in the next frame of the group, and ask for what it lacks. The frame's kind."""
-        while True:
-            text = await self.tab.next_frame()
-            message = orjson.loads(text)
-            if message["type"] == "stream":
-                break
-        event = message["event"]
+        while (message := await self.tab.next())["type"] != "stream":
+            pass
+        return await self.take(message)
+
+    async def take(self, message: dict[str, Any]) -> str:
+        """Take in a frame, and ask for what it lacks. Its kind."""
+        if message["type"] != "stream":
+            return str(message["type"])
+        text, event = self.tab.frames[-1], message["event"]
         self.kinds.append(event["type"])
         self.is_in_parts = event["type"] == "sync" and event.get("part", 1) < event.get("parts", 1)
         self.bytes += len(text)
