@@ -7,10 +7,10 @@ import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 from streams import Stream, bound_to
 from streams.errors import StreamsError
@@ -155,24 +155,23 @@ class World:
         """Change the items of one writer, one after the other: so their `v` rises with their revisions."""
         chance = random.Random(self.random.random())
         own = [(group, item) for group in GROUPS for item in ITEMS if ITEMS.index(item) % WRITERS == number]
-        value = 0
+        values = count(1)
         while True:
             await self._may_write.wait()
             async with self._resting:
-                group, item_id = chance.choice(own)
-                value += 1
-                await self._insist(group, item_id, None if chance.random() < 0.15 else {"v": value})
+                await self._insist(*chance.choice(own), None if chance.random() < 0.15 else values)
             await asyncio.sleep(chance.uniform(0, 0.05))
 
-    async def _insist(self, group: str, item_id: str, item: dict[str, Any] | None) -> None:
+    async def _insist(self, group: str, item_id: str, values: Iterator[int] | None) -> None:
+        """Write the next value, or delete the item. What may have been written is not tried again with the same."""
         until = time.monotonic() + WRITE_SECONDS
         while True:
             try:
                 with bound_to(self.store):
-                    if item is None:
+                    if values is None:
                         await todo.delete(group, item_id)
                     else:
-                        await todo.set(group, item_id, item)
+                        await todo.set(group, item_id, {"v": next(values)})
                 self.writes += 1
                 return
             except StreamsError as error:

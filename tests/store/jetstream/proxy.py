@@ -60,7 +60,12 @@ async def line_to(url: str) -> AsyncIterator[Line]:
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         line.taken += 1
-        to_reader, to_writer = await asyncio.open_connection(server_at.hostname, server_at.port)
+        try:
+            to_reader, to_writer = await asyncio.open_connection(server_at.hostname, server_at.port)
+        except OSError:
+            # Nobody is there just now, and the line says so as the server would.
+            writer.transport.abort()
+            return
         both = {writer, to_writer}
         line._open |= both
         try:
