@@ -163,7 +163,7 @@ class World:
             await asyncio.sleep(chance.uniform(0, 0.05))
 
     async def _insist(self, group: str, item_id: str, values: Iterator[int] | None) -> None:
-        """Write the next value, or delete the item. What may have been written is not tried again with the same."""
+        """Write the next value, or delete the item. What may have been written is not written twice."""
         until = time.monotonic() + WRITE_SECONDS
         while True:
             try:

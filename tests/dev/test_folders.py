@@ -81,14 +81,12 @@ async def developing(*words: str, cwd: Path, port: int | None = None) -> AsyncIt
 @pytest.mark.parametrize(
     ("spelled", "place"),
     [
-        ([], "."),
-        (["functions/"], "."),
         (["."], "functions"),
         (["../functions"], "elsewhere"),
         (["{absolute}/"], "elsewhere"),
         (["../link"], "elsewhere"),
     ],
-    ids=["nothing", "slash", "dot", "relative", "absolute", "symlink"],
+    ids=["dot", "relative", "absolute", "symlink"],
 )
 async def test_a_folder_may_be_anywhere_and_spelled_in_any_way(
     project: Path, spelled: list[str], place: str, opened

@@ -19,7 +19,7 @@ from tests.conftest import Backend, gateway_on
 from tests.gateway.returning import Returning
 
 todo = Stream("todo", dict)
-WRITES = 30
+WRITES = 20
 ITEMS = "abcde"
 
 
@@ -52,7 +52,7 @@ class LosingOne:
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a loss stands for as long as a minute: until the next comparison, and the next ping after it."""
-    monkeypatch.setattr(client_line, "PING_SECONDS", 0.2)
+    monkeypatch.setattr(client_line, "PING_SECONDS", 0.1)
 
 
 async def write_something(chance: random.Random) -> None:
@@ -78,7 +78,7 @@ async def shows_what_is_stored(client: Returning, *, is_ordered: bool = True) ->
 async def test_between_nats_and_a_gateway(jetstream: Backend, opened: AsyncExitStack, seed: int):
     chance = random.Random(seed)
     feed = LosingOne(jetstream.feed, chance.randint(1, WRITES // 2))
-    gateway = await opened.enter_async_context(gateway_on(feed, look_for_losses_seconds=0.2))
+    gateway = await opened.enter_async_context(gateway_on(feed, look_for_losses_seconds=0.1))
     client = Returning()
     with bound_to(jetstream.store):
         await client.come(gateway.url, opened)

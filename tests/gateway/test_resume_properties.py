@@ -121,7 +121,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(steps, max_size=40))
 def test_it_has_what_there_is_whenever_it_has_come(done: list[tuple[object, ...]]):
     bucket, client = Bucket(), Client()
