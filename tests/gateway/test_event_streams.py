@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from contextlib import AsyncExitStack
 from urllib.parse import quote
 
 import httpx
@@ -22,76 +20,9 @@ from streams.gateway.frames import PING_FRAME, payloads, text_frame
 from streams.memory import MemoryStore
 from tests.browser import SECONDS
 from tests.conftest import Gateway, gateway_on
-from tests.gateway.members import ANN, Site
-from tests.gateway.members import site as site
+from tests.gateway.sources import ACCEPT, Door
 
 todo = Stream("todo", dict)
-ACCEPT = {"Accept": "text/event-stream"}
-
-
-@dataclass
-class Event:
-    """One, as a browser takes it."""
-
-    data: Any
-    id: str | None
-
-
-class Source:
-    """What an `EventSource` does."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self.response = response
-        self._lines = response.aiter_lines()
-        self.text: list[str] = []
-        """Every line as it came."""
-        self.last_id: str | None = None
-
-    async def next(self) -> Event:
-        data, event_id = list[str](), None
-        async with asyncio.timeout(SECONDS):
-            async for line in self._lines:
-                self.text.append(line)
-                name, _, value = line.partition(": ")
-                if name == "data":
-                    data.append(value)
-                elif name == "id":
-                    event_id = self.last_id = value
-                elif not line and data:
-                    return Event(orjson.loads("\n".join(data)), event_id)
-        raise EOFError
-
-    async def kind(self) -> str:
-        """Of the next event about a room."""
-        while (event := await self.next()).data["type"] != "stream":
-            pass
-        return str(event.data["event"]["type"])
-
-
-class Door:
-    """Opens event streams on one gateway."""
-
-    def __init__(self, url: str, opened: AsyncExitStack) -> None:
-        self.url, self._opened = url.replace("ws://", "http://").rstrip("/"), opened
-
-    async def get(self, path: str, **headers: str) -> httpx.Response:
-        http = await self._opened.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=SECONDS))
-        return await self._opened.enter_async_context(
-            http.stream("GET", self.url + path, headers={**ACCEPT, **headers})
-        )
-
-    async def open(self, path: str, **headers: str) -> Source:
-        response = await self.get(path, **headers)
-        assert response.status_code == 200, await response.aread()
-        source = Source(response)
-        assert (await source.next()).data["type"] == "hello"
-        return source
-
-    @asynccontextmanager
-    async def at(self, path: str, **headers: str) -> AsyncIterator[Source]:
-        """One that is closed at the end of the block."""
-        async with AsyncExitStack() as opened:
-            yield await Door(self.url, opened).open(path, **headers)
 
 
 @pytest_asyncio.fixture
@@ -298,66 +229,6 @@ async def test_one_that_does_not_read_is_right_when_it_reads_again(door: Door):
 
     changes = sum(b'"update"' in line.encode() for line in source.text)
     assert changes < 400
-
-
-# Who may.
-
-
-async def test_a_stream_with_a_token_is_its_users(site: Site, opened: AsyncExitStack):
-    browser = await site.gateway()
-    door = Door(browser.url, opened)
-
-    response = await door.get("/streams/todo/inbox", Authorization=f"Bearer {ANN}")
-    source = Source(response)
-    hello = (await source.next()).data
-
-    assert hello["sub"] == "ann"
-
-
-async def test_a_bad_token_is_refused(door: Door):
-    response = await door.get("/streams/todo/inbox", Authorization="Bearer nonsense")
-
-    assert response.status_code == 401
-    assert orjson.loads(await response.aread())["code"] == "TOKEN_REFUSED"
-
-
-async def test_a_room_that_there_is_not_is_refused_in_the_room(door: Door):
-    source = await door.open("/streams/nothing/inbox")
-
-    assert (await source.next()).data["event"]["code"] == "STREAM_NOT_FOUND"
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"Origin": "http://localhost:5173"}, 200),
-        ({"Origin": "https://evil.example.com"}, 403),
-        ({"Host": "evil.example.com"}, 400),
-    ],
-    ids=["this machine", "another site", "a name that points here"],
-)
-async def test_pages_of_this_machine_alone_may_where_no_others_are_named(
-    door: Door, headers: dict[str, str], status: int
-):
-    response = await door.get("/streams/todo/inbox", **headers)
-
-    assert response.status_code == status
-    if status == 200:
-        assert response.headers["access-control-allow-origin"] == headers["Origin"]
-
-
-async def test_browsers_that_ask_first_are_told_what_a_page_may_send(door: Door):
-    async with httpx.AsyncClient(trust_env=False) as http:
-        asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
-        ours = await http.options(
-            door.url + "/streams/todo/inbox", headers={**asked, "Origin": "http://localhost:1"}
-        )
-        others = await http.options(
-            door.url + "/streams/todo/inbox", headers={**asked, "Origin": "https://evil.example.com"}
-        )
-
-    assert (ours.status_code, ours.headers["access-control-allow-origin"]) == (204, "http://localhost:1")
-    assert others.status_code == 404
 
 
 def test_frames_are_taken_apart_where_they_end():
