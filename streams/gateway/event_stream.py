@@ -26,8 +26,8 @@ from streams.gateway.handshake import Opening
 from streams.messages import MAX_LAST, Room
 
 PATH = "/streams"
-MOST_JOINS = 100
-"""Rooms that one address may name."""
+MOST_JOINS = 64
+"""Rooms that one address may name. With all else that may be in it, that is less than 100 parameters."""
 
 RETRY_MS = 2000
 """How long a browser waits before it comes back."""

@@ -59,6 +59,8 @@ class Group:
         # Revisions of deletes. Those above `position` must be known, so that an older
         # write that comes late does not bring an item back; others are told to those who come back.
         self._gone: dict[str, int] = {}
+        self._most_gone = 2 * FEW_DELETES
+        """With more of them, the older half is forgotten."""
         self._digest: Digest | None = None
         """None: nobody has asked for it, or not for long."""
         self._epoch: Epoch | None = None
@@ -185,7 +187,7 @@ class Group:
         # Behind the others: the oldest is the first to be forgotten.
         self._gone.pop(item_id, None)
         self._gone[item_id] = revision
-        if len(self._gone) > 2 * max(FEW_DELETES, len(self._items)):
+        if len(self._gone) > max(self._most_gone, 2 * len(self._items)):
             self._forget_deletes()
 
     def _forget_deletes(self) -> None:
@@ -194,6 +196,8 @@ class Group:
         keep = by_age[len(by_age) // 2 :]
         needed = [each for each in by_age[: len(by_age) // 2] if each[1] > self._position]
         self._gone = dict(needed + keep)
+        # Where many are needed, as while very many are deleted at once, not with every further one again.
+        self._most_gone = 2 * max(FEW_DELETES, sum(gone > self._position for gone in self._gone.values()))
 
 
 _BY_CREATION = attrgetter("created", "id")

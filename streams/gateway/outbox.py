@@ -249,7 +249,10 @@ class Outbox:
             frames = audience.catch_up(watcher, rooms)
         except GroupTooLarge:
             for room in rooms:
-                watcher.refuse(room, TOO_LARGE, TOO_LARGE_SENTENCE)
+                if room.id is None:
+                    watcher.refuse(room, TOO_LARGE, TOO_LARGE_SENTENCE)
+                else:
+                    self._tell(watcher, audience.states.item_sync(room.id))
             return
         if frames:
             self._measures.frames += len(frames)

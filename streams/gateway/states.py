@@ -23,8 +23,9 @@ A page holds no more than that either, unless it is a single item."""
 MOST_PLAIN_BYTES = 16 * 1024 * 1024
 """A group that is larger is not sent to Motia's clients, who can take it in one piece only."""
 
-MOST_MADE = 64
-"""Frames that are kept for one group. Those who come back after a gateway is lost name few positions."""
+MOST_MADE = 16
+"""Frames that are kept for one group. Those who come back after a gateway is lost name few positions, and an
+application opens its groups with few numbers of newest items."""
 
 _MOST_DIGITS = 19
 
@@ -104,6 +105,7 @@ class States:
         group, position = self._current()
         key = ("window", count)
         if key not in self._made:
+            self._make_room()
             items = _within(group.last(count))
             self._made[key] = text_frame(
                 self._envelope.extended_sync(
@@ -145,8 +147,7 @@ class States:
         group, position = self._current()
         key = ("resumed", since)
         if key not in self._made:
-            if len(self._made) > MOST_MADE:
-                self._made = {key: made for key, made in self._made.items() if key in _LARGE}
+            self._make_room()
             change = group.since(since)
             items = change.created + change.updated
             if 2 * len(items) > len(group) and sum(len(item.value) for item in items) > FEW_BYTES:
@@ -232,6 +233,11 @@ class States:
             for key, made in self._made.items()
             if key in _LARGE
         }
+
+    def _make_room(self) -> None:
+        """Clients choose what these are made for, so they may be any number."""
+        if len(self._made) >= MOST_MADE:
+            self._made = {key: made for key, made in self._made.items() if key in _LARGE}
 
     def _timestamp(self, position: Position) -> float:
         # Not below anything that the client was told, or one of Motia's would drop it.

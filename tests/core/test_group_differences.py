@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streams.gateway import group as module
-from streams.gateway.group import Difference
+from streams.gateway.group import Difference, Group
 from tests.core.changes_made import delta, group_of, item_deleted, item_set
 
 
@@ -75,6 +75,18 @@ def test_no_delete_is_forgotten_that_an_older_write_could_undo(monkeypatch):
     group = group_of(*(item_deleted(10 + number, str(number)) for number in range(9)))
 
     assert [group.apply(item_set(number + 1, str(number))) for number in range(9)] == [None] * 9
+
+
+def test_very_many_deletes_at_once_are_not_gone_through_with_every_one(monkeypatch):
+    group, times = group_of(*(item_set(number + 1, str(number)) for number in range(4000))), []
+    forget = Group._forget_deletes
+    monkeypatch.setattr(Group, "_forget_deletes", lambda group: (times.append(1), forget(group)))
+
+    for number in range(4000):
+        group.apply(item_deleted(5000 + number, str(number)))
+
+    assert 0 < len(times) < 10
+    assert group.since(4999).deleted == [str(number) for number in range(4000)]
 
 
 def test_the_newest_items_and_those_before_them():

@@ -15,7 +15,7 @@ from streams.gateway.group import Group
 from streams.gateway.states import States
 from streams.memory import MemoryStore
 from tests.conftest import Gateway, gateway_on
-from tests.core.changes_made import delta, item_set
+from tests.core.changes_made import delta, group_of, item_set
 from tests.gateway.returning import Returning
 from tests.gateway.stalling import FILLING_BYTES, Client, Site, site_on
 from tests.gateway.waiting import until
@@ -167,6 +167,7 @@ async def test_who_needs_all_of_a_group_that_has_grown_too_large_loses_it(
     await memory.watched("inbox")
     monkeypatch.setattr(module, "MOST_PLAIN_BYTES", 100 * FILLING_BYTES)
     client = await memory.client("inbox")
+    await client.join("inbox", "item 01")
     await memory.fall_behind(client, item_id="item 00")
 
     monkeypatch.setattr(module, "MOST_PLAIN_BYTES", 2 * FILLING_BYTES)
@@ -176,9 +177,21 @@ async def test_who_needs_all_of_a_group_that_has_grown_too_large_loses_it(
     await client.until(lambda: bool(client.rooms.refused))
 
     assert client.rooms.refused == [("inbox", None)]
+    # One item of it is no larger than it was.
+    await client.shows_item("inbox", "item 01", await memory.item("inbox", "item 01"))
 
 
 # From its end.
+
+
+def test_windows_of_any_size_are_not_all_kept():
+    group = group_of(*(item_set(number, str(number)) for number in range(1, 200)))
+    states = States(Envelope("chat", "room"), lambda: group)
+
+    for count in range(1, 200):
+        assert states.window(count) == states.window(count)
+
+    assert len(states._made) <= module.MOST_MADE
 
 
 async def test_a_chat_of_fifty_thousand_opens_with_little():
