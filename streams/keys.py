@@ -176,6 +176,10 @@ class Namespace:
         """Committed changes and ephemeral events of one group."""
         return f"{self.name}.live.{stream}.{encode(group)}.>"
 
+    def live_item(self, address: Address) -> str:
+        """Committed changes of one item."""
+        return f"{self.name}.live.{address.stream}.{encode(address.group)}.{encode(address.id)}"
+
     def event(self, stream: str, group: str, item_id: str | None) -> str:
         item = _GROUP_ITSELF if item_id is None else encode(item_id)
         return f"{self.name}.live.{stream}.{encode(group)}.{item}.{_EVENT}"

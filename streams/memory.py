@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+from streams.access import Subscription
 from streams.changes import Change, EventSent, ItemDeleted, ItemSet, Stored, checked_event
 from streams.errors import UnknownStream
 from streams.folding import Held, fold
@@ -62,7 +63,8 @@ class MemoryStore:
     def __init__(self, streams: list[str] | None = None) -> None:
         self._known = None if streams is None else set(streams)
         self._buckets: dict[str, _Bucket] = {}
-        self._listeners: dict[tuple[str, str], list[Callable[[Change], None]]] = {}
+        self._listeners: dict[tuple[str, str], list[tuple[str | None, Callable[[Change], None]]]] = {}
+        """By stream and group: what each listens to, one item or all."""
 
     async def get(self, address: Address) -> ItemSet | None:
         found = self._bucket(address.stream).newest.get((address.group, address.id))
@@ -101,23 +103,21 @@ class MemoryStore:
         self, stream: str, group: str, item_id: str | None, event: bytes, *, is_awaited: bool = True
     ) -> None:
         self._bucket(stream)
-        change = EventSent(item_id, checked_event(event))
-        for deliver in list(self._listeners.get((stream, group), ())):
-            deliver(change)
+        self._tell(stream, group, EventSent(item_id, checked_event(event)))
 
     @asynccontextmanager
     async def listening(
-        self, stream: str, group: str, deliver: Callable[[Change], None], lost: Callable[[], None]
+        self, room: Subscription, deliver: Callable[[Change], None], lost: Callable[[], None]
     ) -> AsyncIterator[None]:
-        self._bucket(stream)
-        listeners = self._listeners.setdefault((stream, group), [])
-        listeners.append(deliver)
+        self._bucket(room.stream)
+        listeners = self._listeners.setdefault((room.stream, room.group), [])
+        listeners.append((room.id, deliver))
         try:
             yield
         finally:
-            listeners.remove(deliver)
+            listeners.remove((room.id, deliver))
             if not listeners:
-                self._listeners.pop((stream, group), None)
+                self._listeners.pop((room.stream, room.group), None)
 
     async def end(self, stream: str) -> Position:
         bucket = self._bucket(stream)
@@ -126,14 +126,24 @@ class MemoryStore:
     async def is_guarded(self, stream: str) -> bool:
         return self._bucket(stream).epoch.is_guarded
 
-    async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
-        bucket = self._bucket_of(stream, at_least)
-        found = [c for (g, _), c in bucket.newest.items() if g == group and c.revision > after]
+    async def changes(self, room: Subscription, after: int, at_least: Position) -> Delta:
+        bucket = self._bucket_of(room.stream, at_least)
+        found = [
+            change
+            for (group, item_id), change in bucket.newest.items()
+            if group == room.group and room.id in (None, item_id) and change.revision > after
+        ]
         return Delta(sorted(found, key=lambda c: c.revision), Position(bucket.epoch, bucket.end))
 
-    async def changes_of(self, stream: str, groups: Sequence[str], after: int, at_least: Position) -> Records:
-        bucket, wanted = self._bucket_of(stream, at_least), set(groups)
-        found = [record for record in bucket.records(after) if record.group in wanted]
+    async def changes_of(
+        self, stream: str, rooms: Sequence[Subscription], after: int, at_least: Position
+    ) -> Records:
+        bucket, wanted = self._bucket_of(stream, at_least), {(room.group, room.id) for room in rooms}
+        found = [
+            record
+            for record in bucket.records(after)
+            if (record.group, None) in wanted or (record.group, record.id) in wanted
+        ]
         return Records(found, Position(bucket.epoch, bucket.end), len(found))
 
     async def recent(self, stream: str, after: int, at_least: Position) -> Records | None:
@@ -168,9 +178,13 @@ class MemoryStore:
         if item is not None and item.expires_ms is not None:
             seconds = math.ceil(max(1, item.expires_ms - now) / 1000)
             asyncio.get_running_loop().call_later(seconds, self._expire, address, bucket.end)
-        for deliver in list(self._listeners.get((address.stream, address.group), ())):
-            deliver(change)
+        self._tell(address.stream, address.group, change)
         return change
+
+    def _tell(self, stream: str, group: str, change: Change) -> None:
+        for item_id, deliver in list(self._listeners.get((stream, group), ())):
+            if item_id in (None, change.id):
+                deliver(change)
 
     def _expire(self, address: Address, revision: int) -> None:
         found = self._buckets[address.stream].newest[(address.group, address.id)]

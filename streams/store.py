@@ -14,6 +14,7 @@ from enum import Enum
 from math import inf
 from typing import Protocol, TypeAlias
 
+from streams.access import Subscription
 from streams.changes import Change, ItemSet, Stored
 from streams.keys import Address
 
@@ -181,7 +182,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """The newest version of every item of a group that changed after some revision."""
+    """The newest version of every item of a room that changed after some revision."""
 
     changes: list[Stored]
     """Ascending by revision."""
@@ -202,7 +203,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The newest records of a bucket, or of some groups, above some revision."""
+    """The newest records of a bucket, or of some rooms, above some revision."""
 
     records: list[Record]
     """Ascending by revision."""
@@ -215,10 +216,13 @@ class Records:
 
 
 class Feed(Protocol):
-    """How the changes of a group are heard. Live changes may be lost; `changes` finds what was."""
+    """How the changes of a room are heard: of a group, or of one item of it.
+
+    Live changes may be lost; `changes` finds what was.
+    """
 
     def listening(
-        self, stream: str, group: str, deliver: Callable[[Change], None], lost: Callable[[], None]
+        self, room: Subscription, deliver: Callable[[Change], None], lost: Callable[[], None]
     ) -> AbstractAsyncContextManager[None]:
         """Call `deliver` with every change committed after the block was entered.
 
@@ -251,7 +255,7 @@ class Feed(Protocol):
         """
         ...
 
-    async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
+    async def changes(self, room: Subscription, after: int, at_least: Position) -> Delta:
         """What changed after revision `after` (0: everything there is), complete to `at_least` or further.
 
         Deletions are part of it as long as their markers live.
@@ -262,12 +266,19 @@ class Feed(Protocol):
         """
         ...
 
-    async def changes_of(self, stream: str, groups: Sequence[str], after: int, at_least: Position) -> Records:
-        """What `changes` finds and raises, of several groups at once: it costs little more than of one."""
+    async def changes_of(
+        self, stream: str, rooms: Sequence[Subscription], after: int, at_least: Position
+    ) -> Records:
+        """What `changes` finds and raises, of several rooms at once: it costs little more than of one.
+
+        What is of two of them, a group and one of its items, comes once.
+        """
         ...
 
     async def recent(self, stream: str, after: int, at_least: Position) -> Records | None:
         """The next records of the bucket above `after`, some hundred at most, of groups that are listened to.
+
+        At least those of what is listened to, where that is single items.
 
         An item that is written again moves up: who asks again from every
         `position` has seen all when there are no `more`, which is not before

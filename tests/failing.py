@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from streams.changes import Change, ItemSet
 from streams.keys import Address
+from streams.messages import Room
 from streams.store import FOREVER, Decide, Delta, Lifetime, Position, Records, Written
 
 
@@ -44,7 +45,7 @@ class Failing:
         self._fail("send")
 
     def listening(
-        self, stream: str, group: str, deliver: Callable[[Change], None], lost: Callable[[], None]
+        self, room: Room, deliver: Callable[[Change], None], lost: Callable[[], None]
     ) -> AbstractAsyncContextManager[None]:
         self._fail("listening")
 
@@ -54,10 +55,10 @@ class Failing:
     async def is_guarded(self, stream: str) -> bool:
         self._fail("is_guarded")
 
-    async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
+    async def changes(self, room: Room, after: int, at_least: Position) -> Delta:
         self._fail("changes")
 
-    async def changes_of(self, stream: str, groups: Sequence[str], after: int, at_least: Position) -> Records:
+    async def changes_of(self, stream: str, rooms: Sequence[Room], after: int, at_least: Position) -> Records:
         self._fail("changes_of")
 
     async def recent(self, stream: str, after: int, at_least: Position) -> Records | None:

@@ -34,25 +34,25 @@ from streams.store import Feed, Position
 class Audience:
     """The watchers of one group and its items, and the follower behind them.
 
+    Where `room` is a single item, that alone is followed: then all of them
+    watch it, and nothing else of the group is known here.
+
     `changed` is called when frames begin to wait here.
     """
 
     def __init__(
         self,
         feed: Feed,
-        stream: str,
-        group: str,
+        room: Room,
         measures: Measures,
         changed: Callable[[Audience], None],
     ) -> None:
-        self.stream, self.name = stream, group
+        self.room = room
         self.joining = 0
         """Joins under way: they keep the group alive although nobody watches yet."""
-        self.follower = Follower(
-            feed, stream, group, shown=self._show, event=self._tell, restarted=self.send_away
-        )
+        self.follower = Follower(feed, room, shown=self._show, event=self._tell, restarted=self.send_away)
         self._measures, self._changed = measures, changed
-        self._envelope = Envelope(stream, group)
+        self._envelope = Envelope(room.stream, room.group)
         self._everyone: dict[Watcher, None] = {}
         self._by_item: dict[str, dict[Watcher, None]] = {}
         self.changed_at = 0.0

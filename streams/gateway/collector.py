@@ -169,7 +169,7 @@ class GatewayCollector(Collector):
         )
         yield _gauge(
             "groups",
-            "Groups that are followed in NATS, with those that the last client left a moment ago",
+            "Groups, and items alone, that are followed in NATS, with those just left by the last client",
             hub.watched_groups,
         )
         yield _gauge("clients_behind", "Clients that do not read what waits for them", hub.behind)

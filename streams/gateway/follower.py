@@ -1,4 +1,4 @@
-"""Keeps one group equal to its bucket for as long as somebody watches it.
+"""Keeps one group, or one item of one, equal to its bucket for as long as somebody watches it.
 
 Joining, settling after a join, coming back after a lost connection, and
 looking for losses that nobody noticed are one and the same operation: ask
@@ -25,6 +25,7 @@ from streams.changes import Change, EventSent, ItemDeleted
 from streams.errors import StoreUnavailable
 from streams.gateway.group import Group, Shown
 from streams.gateway.wish import Wish
+from streams.messages import Room
 from streams.store import Epoch, EpochChanged, Feed, Position
 
 log = logging.getLogger(__name__)
@@ -74,8 +75,7 @@ class Follower:
     def __init__(
         self,
         feed: Feed,
-        stream: str,
-        group: str,
+        room: Room,
         *,
         shown: Callable[[list[Shown]], None],
         event: Callable[[EventSent], None],
@@ -83,10 +83,11 @@ class Follower:
         begun: Callable[[], None] = lambda: None,
     ) -> None:
         self.group = Group()
-        self.name = group
+        """What there is of the room: of one item, it is a group that has no other."""
+        self.room = room
         self.verified_at = -math.inf
         """By the loop's clock: when the question began by which the group was last known to be complete."""
-        self._feed, self._stream = feed, stream
+        self._feed = feed
         self._shown, self._event, self._restarted, self._begun = shown, event, restarted, begun
         self._waiting: list[asyncio.Future[None]] = []
         self._wish = Wish()
@@ -95,6 +96,11 @@ class Follower:
         self._upkeep: Upkeep | None = None
         self._anew: asyncio.Future[None] | None = None
         """Done when what was read is void, while the group is left to its keeper."""
+
+    @property
+    def key(self) -> tuple[str, str | None]:
+        """By which the followers of one stream know each other: the group and, of one item, that."""
+        return self.room.group, self.room.id
 
     @property
     def loaded(self) -> bool:
@@ -130,6 +136,19 @@ class Follower:
     def check(self) -> None:
         """Look for what may have been lost, soon."""
         self._wish.make()
+
+    def hear(self, change: Change) -> None:
+        """Take in what has just happened. What is known already is no error."""
+        if isinstance(change, EventSent):
+            if self.loaded:
+                self._event(change)
+            return
+        if isinstance(change, ItemDeleted):
+            # What is remembered of deletes goes with this.
+            self.reach()
+        shown = self.group.apply(change)
+        if shown is not None and self.loaded:
+            self._shown([shown])
 
     # For a keeper.
 
@@ -178,7 +197,7 @@ class Follower:
         # Nobody listened before.
         self._losses += 1
         try:
-            async with self._feed.listening(self._stream, self.name, self._deliver, self._lose):
+            async with self._feed.listening(self.room, self.hear, self._lose):
                 await self._follow()
         except Exception as error:
             self._losses += 1
@@ -198,18 +217,15 @@ class Follower:
                 await self._catch_up(began)
             except EpochChanged:
                 log.error(
-                    "starting over, its bucket was made anew, set back, or has new rules group=%s/%s",
-                    self._stream,
-                    self.name,
+                    "starting over, its bucket was made anew, set back, or has new rules room=%s",
+                    self.room,
                 )
                 self._start_over()
                 self.put_back(waiting)
                 continue
             except StoreUnavailable as error:
                 failures += 1
-                log.warning(
-                    "cannot read the group, trying again: %s group=%s/%s", error, self._stream, self.name
-                )
+                log.warning("cannot read the group, trying again: %s room=%s", error, self.room)
                 self.put_back(waiting)
                 await asyncio.sleep(backoff(failures))
                 continue
@@ -230,7 +246,7 @@ class Follower:
                 settled = True
 
     async def _catch_up(self, now: float) -> None:
-        end = await self._feed.end(self._stream)
+        end = await self._feed.end(self.room.stream)
         known = self.group.position
         if known is not None and known.epoch != end.epoch:
             raise EpochChanged
@@ -240,12 +256,12 @@ class Follower:
         first = known is None
         whole = known is not None and now - self.verified_at > MARKERS_TRUSTED_SECONDS
         after = 0 if known is None or whole else known.revision
-        delta = await self._feed.changes(self._stream, self.name, after, end)
+        delta = await self._feed.changes(self.room, after, end)
         missed = self.group.replace(delta) if whole else self.group.catch_up(delta)
         if first:
             self._begun()
         elif missed:
-            log.info("repaired changes=%d group=%s/%s", len(missed), self._stream, self.name)
+            log.info("repaired changes=%d room=%s", len(missed), self.room)
             self._shown(missed)
 
     async def _kept_by(self, upkeep: Upkeep) -> None:
@@ -266,18 +282,6 @@ class Follower:
             self._upkeep.lose()
         else:
             self.check()
-
-    def _deliver(self, change: Change) -> None:
-        if isinstance(change, EventSent):
-            if self.loaded:
-                self._event(change)
-            return
-        if isinstance(change, ItemDeleted):
-            # What is remembered of deletes goes with this.
-            self.reach()
-        shown = self.group.apply(change)
-        if shown is not None and self.loaded:
-            self._shown([shown])
 
 
 def tell(waiting: Iterable[asyncio.Future[None]]) -> None:

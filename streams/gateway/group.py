@@ -146,6 +146,11 @@ class Group:
     def item(self, item_id: str) -> ItemSet | None:
         return self._items.get(item_id)
 
+    def last_change(self, item_id: str) -> Stored | None:
+        """Of an item, as far as it is known."""
+        gone = self._gone.get(item_id)
+        return self._items.get(item_id) if gone is None else ItemDeleted(item_id, gone, 0)
+
     def since(self, revision: int) -> Difference:
         """What changed above a revision."""
         newer = [item for item in self._items.values() if item.revision > revision]

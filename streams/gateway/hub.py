@@ -22,6 +22,7 @@ from streams.errors import (
 )
 from streams.gateway.access import Access
 from streams.gateway.audience import Audience
+from streams.gateway.audiences import Audiences
 from streams.gateway.guests import Guests
 from streams.gateway.health import GRACE_SECONDS, Health, Signs
 from streams.gateway.keepers import Keepers
@@ -69,10 +70,10 @@ class Hub:
         self._feed, self._events, self._tasks, self._linger = feed, events, tasks, linger_seconds
         self.keepers = Keepers(feed, tasks, self.measures, look_for_losses_seconds)
         self.staleness = Staleness(lambda: access.is_connected, self.keepers, self.guests.say_stale)
-        self._audiences: dict[tuple[str, str], Audience] = {}
-        self._followers: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self.audiences = Audiences()
+        self._followers: dict[Audience, asyncio.Task[None]] = {}
         laggards = Laggards(measures, stall_seconds=stall_seconds, unread_bytes=unread_bytes)
-        self.outbox = Outbox(self._audiences, access, tasks, measures, laggards, self.guests.send_away)
+        self.outbox = Outbox(self.audiences, access, tasks, measures, laggards, self.guests.send_away)
         self._loop = asyncio.get_running_loop()
 
     @classmethod
@@ -136,18 +137,18 @@ class Hub:
 
     def leave(self, watcher: Watcher, room: Room) -> None:
         """Send nothing more of this room. Leaving what is not watched changes nothing."""
-        if audience := self._audiences.get((room.stream, room.group)):
-            audience.remove(watcher, room)
+        for audience in self.audiences.leave(watcher, room):
             self._end_later(audience)
 
     @property
     def watched_groups(self) -> int:
-        return len(self._audiences)
+        """Single items that are followed alone count as well."""
+        return len(self.audiences)
 
     @property
     def watched_rooms(self) -> int:
         """Groups and single items, each once for every client that watches it."""
-        return sum(audience.rooms_watched for audience in self._audiences.values())
+        return sum(audience.rooms_watched for audience in self.audiences)
 
     @property
     def behind(self) -> int:
@@ -162,7 +163,7 @@ class Hub:
     @property
     def cached_bytes(self) -> int:
         """The values of all items of all groups that are watched."""
-        return sum(audience.follower.group.size for audience in self._audiences.values())
+        return sum(audience.follower.group.size for audience in self.audiences)
 
     @property
     def oldest_check_seconds(self) -> float:
@@ -198,6 +199,8 @@ class Hub:
             # From here on nothing waits: what is pending was committed before
             # the state that is sent now, and goes to those who were here before.
             if watcher.watches(room):
+                if room.id is None:
+                    self._take_items(watcher, audience)
                 self.outbox.flush()
                 is_new = audience.add(watcher, room)
                 self.measures.joins += 1
@@ -231,18 +234,20 @@ class Hub:
         Raises: What a join is refused with.
         """
         while True:
-            audience = await self._fresh(room)
+            audience = await self._fresh(watcher, room)
             group = audience.follower.group
             await self.access.confirm(lambda: watcher.caller, room, is_guarded=audience.is_guarded)
-            # That may have taken long: the group may have been let go, or begun anew with other rules.
+            # That may have taken long: the group may have been let go, or begun anew with other rules,
+            # or the watcher, who asks for an item, has joined its group.
             if (
-                self._audiences.get((room.stream, room.group)) is audience
+                audience in self.audiences
                 and audience.follower.group is group
+                and audience.room == self.audiences.followed_for(watcher, room)
             ):
                 return audience
 
-    async def _fresh(self, room: Room) -> Audience:
-        audience = self._audience(room.stream, room.group)
+    async def _fresh(self, watcher: Watcher, room: Room) -> Audience:
+        audience = self._audience(self.audiences.followed_for(watcher, room))
         audience.joining += 1
         try:
             # Also where the group is known already: the state that is sent
@@ -253,47 +258,61 @@ class Hub:
             self._end_later(audience)
         return audience
 
-    def _audience(self, stream: str, group: str) -> Audience:
-        key = (stream, group)
-        audience = self._audiences.get(key)
+    def _take_items(self, watcher: Watcher, audience: Audience) -> None:
+        """The watcher joins a group of which it has joined items: it is told of all by one from now on."""
+        alone, group = self.audiences.alone(watcher, audience.room), audience.follower.group
+        for room, before in alone.items():
+            # The two hear of a change one after the other. The group must not know less than it was told.
+            change = before.follower.group.last_change(room.id or "")
+            if change is not None:
+                audience.follower.hear(change)
+        self.outbox.flush()
+        for room, before in alone.items():
+            before.remove(watcher, room)
+            audience.add(watcher, room)
+            if group.revision_of(room.id or "") > before.follower.group.revision_of(room.id or ""):
+                self.outbox.tell_item(watcher, audience, room)
+            self._end_later(before)
+
+    def _audience(self, followed: Room) -> Audience:
+        audience = self.audiences.get(followed)
         if audience is None:
-            audience = self._audiences[key] = Audience(
-                self._feed, stream, group, self.measures, self.outbox.mark
-            )
-            self._followers[key] = self._tasks.start(
-                self._follow(audience), name=f"gateway: follow {stream}/{group}"
+            audience = Audience(self._feed, followed, self.measures, self.outbox.mark)
+            self.audiences.add(audience)
+            self._followers[audience] = self._tasks.start(
+                self._follow(audience), name=f"gateway: follow {followed}"
             )
         return audience
 
     async def _follow(self, audience: Audience) -> None:
-        key = (audience.stream, audience.name)
         try:
-            with self.keepers.keeping(audience.stream, audience.follower):
+            with self.keepers.keeping(audience.room.stream, audience.follower):
                 await audience.follower.run()
         except (UnknownStream, BucketNotUsable):
             # Told to everybody who waited; nobody watches what never began.
             audience.send_away()
         except StoreUnavailable as error:
-            log.warning("a group could not be followed: %s group=%s/%s", error, *key)
+            log.warning("a group could not be followed: %s room=%s", error, audience.room)
             for watcher in audience.watchers():
                 watcher.close(CLOSE_INTERNAL_ERROR, "NATS is away; come back")
         except Exception:
-            log.exception("a group cannot be followed any more; its sockets are closed group=%s/%s", *key)
+            log.exception(
+                "a group cannot be followed any more; its sockets are closed room=%s", audience.room
+            )
             for watcher in audience.watchers():
                 watcher.close(CLOSE_INTERNAL_ERROR, "internal error")
         finally:
-            if self._audiences.get(key) is audience:
-                del self._audiences[key], self._followers[key]
+            self.audiences.discard(audience)
+            self._followers.pop(audience, None)
 
     def _end_later(self, audience: Audience) -> None:
         if audience.empty:
             self._loop.call_later(self._linger, self._end_if_empty, audience)
 
     def _end_if_empty(self, audience: Audience) -> None:
-        key = (audience.stream, audience.name)
-        if audience.empty and self._audiences.get(key) is audience:
-            self._followers[key].cancel()
-            del self._audiences[key], self._followers[key]
+        if audience.empty and audience in self.audiences:
+            self._followers.pop(audience).cancel()
+            self.audiences.discard(audience)
 
 
 def _refuse(watcher: Watcher, room: Room, code: str, sentence: str) -> None:

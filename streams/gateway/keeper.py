@@ -70,12 +70,12 @@ class Keeper:
 
     def add(self, follower: Follower) -> None:
         """Keep its group from when it was read."""
-        self._kept.followers[follower.name] = follower
+        self._kept.followers[follower.key] = follower
         follower.leave_to(self)
 
     def remove(self, follower: Follower) -> None:
-        if self._kept.followers.get(follower.name) is follower:
-            del self._kept.followers[follower.name]
+        if self._kept.follows(follower):
+            del self._kept.followers[follower.key]
         self._wanted.pop(follower, None)
 
     def __len__(self) -> int:

@@ -30,7 +30,8 @@ class Kept:
 
     def __init__(self, feed: Feed, stream: str, measures: Measures) -> None:
         self._feed, self._stream, self._measures = feed, stream, measures
-        self.followers: dict[str, Follower] = {}
+        self.followers: dict[tuple[str, str | None], Follower] = {}
+        """By group and, of those that follow one item of it, that."""
         self.position: Position | None = None
         """What is above it was not looked at yet. None: no group was read."""
         self.settled: Position | None = None
@@ -151,7 +152,7 @@ class Kept:
                 found[follower] = own.revision
             else:
                 # What was deleted since may have left no trace.
-                delta = await self._feed.changes(self._stream, follower.name, 0, end)
+                delta = await self._feed.changes(follower.room, 0, end)
                 self._repair({follower: follower.group.replace(delta)})
                 follower.verified_at = now
         if found:
@@ -160,8 +161,8 @@ class Kept:
             await self._ask_for(list(found), max(settled, min(found.values())), end)
 
     async def _ask_for(self, followers: Sequence[Follower], after: int, end: Position) -> None:
-        names = [follower.name for follower in followers]
-        found = await self._feed.changes_of(self._stream, names, after, end)
+        rooms = [follower.room for follower in followers]
+        found = await self._feed.changes_of(self._stream, rooms, after, end)
         for start in range(0, len(found.records), RECORDS_AT_ONCE):
             self._take(found.records[start : start + RECORDS_AT_ONCE])
             await asyncio.sleep(0)
@@ -170,7 +171,7 @@ class Kept:
                 follower.group.reach(found.position)
 
     def follows(self, follower: Follower) -> bool:
-        return self.followers.get(follower.name) is follower
+        return self.followers.get(follower.key) is follower
 
     def start_over(self) -> None:
         """The epoch of the position has ended: nothing of it counts."""
@@ -187,20 +188,23 @@ class Kept:
     def _take(self, records: Iterable[Record]) -> None:
         missed: dict[Follower, list[Shown]] = {}
         for record in records:
-            follower = self.followers.get(record.group)
-            if follower is None or follower.group.is_old(record.id, record.revision):
-                continue
-            try:
-                change = record.change()
-            except Exception as error:
-                # Of one group, which cannot be kept without it. The others are.
-                log.exception("a record cannot be read group=%s/%s", self._stream, follower.name)
-                follower.fail(error)
-                continue
-            shown = change and follower.group.apply(change)
-            if shown and follower.loaded:
-                missed.setdefault(follower, []).append(shown)
+            for key in ((record.group, None), (record.group, record.id)):
+                follower = self.followers.get(key)
+                if follower is not None and not follower.group.is_old(record.id, record.revision):
+                    self._take_in(record, follower, missed)
         self._repair(missed)
+
+    def _take_in(self, record: Record, follower: Follower, missed: dict[Follower, list[Shown]]) -> None:
+        try:
+            change = record.change()
+        except Exception as error:
+            # Of one group, which cannot be kept without it. The others are.
+            log.exception("a record cannot be read room=%s", follower.room)
+            follower.fail(error)
+            return
+        shown = change and follower.group.apply(change)
+        if shown and follower.loaded:
+            missed.setdefault(follower, []).append(shown)
 
     def _repair(self, missed: dict[Follower, list[Shown]]) -> None:
         found = {follower: shown for follower, shown in missed.items() if shown}

@@ -10,11 +10,12 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from streams.errors import StreamsError
 from streams.gateway.access import Access
 from streams.gateway.audience import Audience
+from streams.gateway.audiences import Audiences
 from streams.gateway.laggards import Laggards
 from streams.gateway.measures import Measures
 from streams.gateway.states import GroupTooLarge
@@ -53,7 +54,7 @@ class Outbox:
 
     def __init__(
         self,
-        audiences: Mapping[tuple[str, str], Audience],
+        audiences: Audiences,
         access: Access,
         tasks: BackgroundTasks,
         measures: Measures,
@@ -100,9 +101,12 @@ class Outbox:
             self._tell_drafts(watcher, audience, [join.room])
         else:
             audience.begin_parts(watcher, is_new=is_new)
-            names = (join.room.stream, join.room.group)
-            rooms = [room for room in watcher.rooms() if (room.stream, room.group) == names]
-            self._send_parts(watcher, audience, _watched(audience, watcher, rooms))
+            self._send_parts(watcher, audience, self._watched_by(watcher)[audience])
+
+    def tell_item(self, watcher: Watcher, audience: Audience, room: Room) -> None:
+        """Tell one what an item is that it watches alone. Nothing else may wait."""
+        if room.id is not None and not watcher.is_behind:
+            self._tell(watcher, audience.states.item_sync(room.id))
 
     def tell_ids(self, watcher: Watcher, room: Room) -> None:
         """Tell one who has something else than the digest says which items there are.
@@ -134,7 +138,7 @@ class Outbox:
         found = [
             frame
             for room in watcher.rooms()
-            if (audience := self._audiences.get((room.stream, room.group))) is not None
+            if (audience := self._audiences.telling(watcher, room)) is not None
             and audience.changed_at >= since
             and (frame := audience.heartbeat(watcher, room)) is not None
         ]
@@ -198,19 +202,15 @@ class Outbox:
         try:
             return audience.take()
         except Exception:
-            log.exception(
-                "a group cannot be told of; its sockets are closed group=%s/%s",
-                audience.stream,
-                audience.name,
-            )
+            log.exception("a group cannot be told of; its sockets are closed room=%s", audience.room)
             for watcher in audience.watchers():
                 watcher.close(CLOSE_INTERNAL_ERROR, "internal error")
             return []
 
     def _ready(self, watcher: Watcher, room: Room) -> Audience:
         """The audience of a group that a watcher has joined, when nothing waits there."""
-        audience = self._audiences.get((room.stream, room.group))
-        if room.id is not None or audience is None or not audience.is_watched(watcher, room):
+        audience = self._audiences.telling(watcher, room)
+        if room.id is not None or audience is None:
             raise NotNow("NOT_JOINED", "this subscription is of no group, or its state has not come yet")
         if watcher.is_behind or audience.is_behind(watcher):
             raise NotNow("TOO_FAST", "read first what was sent; ask again then")
@@ -230,19 +230,14 @@ class Outbox:
         self._measures.bytes += len(watchers) * len(frames)
 
     def _tell_what_was_missed(self, watcher: Watcher) -> None:
-        rooms: dict[tuple[str, str], list[Room]] = {}
-        for room in watcher.rooms():
-            rooms.setdefault((room.stream, room.group), []).append(room)
-        for key, own in rooms.items():
-            audience = self._audiences.get(key)
-            if watcher.is_behind or audience is None or not audience.is_behind(watcher):
+        for audience, rooms in self._watched_by(watcher).items():
+            if watcher.is_behind or not audience.is_behind(watcher):
                 # It did not read for long. What is left comes when it reads again.
                 continue
-            watched = _watched(audience, watcher, own)
             if audience.is_receiving(watcher):
-                self._send_parts(watcher, audience, watched)
+                self._send_parts(watcher, audience, rooms)
             else:
-                self._catch_up(watcher, audience, watched)
+                self._catch_up(watcher, audience, rooms)
 
     def _catch_up(self, watcher: Watcher, audience: Audience, rooms: list[Room]) -> None:
         try:
@@ -288,16 +283,20 @@ class Outbox:
             log.error("what was revoked cannot be known; all sockets are closed")
             self._dirty.clear()
             self._reading.clear()
-            for audience in self._audiences.values():
+            for audience in self._audiences:
                 audience.take()
             self._send_away(CLOSE_INTERNAL_ERROR, "it is not known what was revoked; come back")
         finally:
             self._is_held = False
         self.flush()
 
-    def _watched_by(self, watcher: Watcher) -> list[Audience]:
-        keys = {(room.stream, room.group) for room in watcher.rooms()}
-        return [audience for key in keys if (audience := self._audiences.get(key)) is not None]
+    def _watched_by(self, watcher: Watcher) -> dict[Audience, list[Room]]:
+        """The rooms whose states a watcher was sent, or is owed, by those who tell it of them."""
+        found: dict[Audience, list[Room]] = {}
+        for room in watcher.rooms():
+            if (audience := self._audiences.telling(watcher, room)) is not None:
+                found.setdefault(audience, []).append(room)
+        return found
 
     def _wake(self) -> None:
         """Flush at the end of this tick, or when the quiet after a long flush is over."""
@@ -317,8 +316,3 @@ class Outbox:
         # Not `loop.time()`, which stands still for the length of a turn.
         if took > QUIET_FROM_SECONDS:
             self._quiet_until = began + took + min(took, MOST_QUIET_SECONDS)
-
-
-def _watched(audience: Audience, watcher: Watcher, rooms: Iterable[Room]) -> list[Room]:
-    """Those of the rooms whose states it was sent, or is owed."""
-    return [room for room in rooms if audience.is_watched(watcher, room)]

@@ -18,6 +18,7 @@ from streams.auth.revocations import GROUP, STREAM, Revocation, Revocations, rea
 from streams.errors import BucketNotUsable, StoreUnavailable, UnknownStream
 from streams.gateway.follower import Follower
 from streams.gateway.group import Shown
+from streams.messages import Room
 from streams.store import Feed
 from streams.tasks import background_tasks
 
@@ -48,8 +49,7 @@ class Revoked:
         self._known: asyncio.Future[None] = self._loop.create_future()
         self._follower = Follower(
             feed,
-            STREAM,
-            GROUP,
+            Room(STREAM, GROUP),
             shown=self._show,
             event=lambda _: None,
             # Nothing is forgotten yet: what was revoked stays so until the new bucket was read.

@@ -9,12 +9,13 @@ import time
 import zlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from nats.aio.msg import Msg
 
+from streams.access import Subscription
 from streams.changes import Change, EventSent, json_object
 from streams.errors import StoreUnavailable, StreamsError
 from streams.jetstream.api import stream_info
@@ -22,7 +23,7 @@ from streams.jetstream.bucket import Meta, checked_meta, parse_meta, read_meta
 from streams.jetstream.connection import Connection
 from streams.jetstream.reader import Read, Reader
 from streams.jetstream.records import is_record, sequence, stored, subject_of
-from streams.keys import Namespace, decode, encode, event_item_of
+from streams.keys import Address, Namespace, decode, encode, event_item_of
 from streams.store import Delta, Epoch, EpochChanged, Position, Record, Records
 
 log = logging.getLogger(__name__)
@@ -61,8 +62,10 @@ class JetStreamFeed:
 
     @asynccontextmanager
     async def listening(
-        self, stream: str, group: str, deliver: Callable[[Change], None], lost: Callable[[], None]
+        self, room: Subscription, deliver: Callable[[Change], None], lost: Callable[[], None]
     ) -> AsyncIterator[None]:
+        stream = room.stream
+
         def handle(message: Msg) -> None:
             change = _live(message)
             if change is None:
@@ -71,14 +74,17 @@ class JetStreamFeed:
                 self._highest[stream] = change.revision
             deliver(change)
 
-        subject = self._namespace.live_group(stream, group)
         listened = self._listened[stream]
-        listened.add(group)
+        listened.add(room.group)
         try:
-            async with self._connection.subscribed(subject, handle, lost):
+            async with AsyncExitStack() as subscriptions:
+                for subject in self._subjects(room):
+                    await subscriptions.enter_async_context(
+                        self._connection.subscribed(subject, handle, lost)
+                    )
                 yield
         finally:
-            listened.remove(group)
+            listened.remove(room.group)
 
     async def end(self, stream: str) -> Position:
         # A question under way may have been answered before this call, so its
@@ -97,17 +103,19 @@ class JetStreamFeed:
         meta = await read_meta(self._connection, self._namespace, stream)
         return checked_meta(self._namespace, stream, meta).is_guarded
 
-    async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
-        async with self._reads[stream]:
-            read = await self._reader(stream).group(group, after=after, at_least=at_least.revision)
-        position = self._position(stream, read, at_least)
+    async def changes(self, room: Subscription, after: int, at_least: Position) -> Delta:
+        async with self._reads[room.stream]:
+            read = await self._reader(room.stream).room(room, after=after, at_least=at_least.revision)
+        position = self._position(room.stream, read, at_least)
         return Delta(read.changes, position)
 
-    async def changes_of(self, stream: str, groups: Sequence[str], after: int, at_least: Position) -> Records:
+    async def changes_of(
+        self, stream: str, rooms: Sequence[Subscription], after: int, at_least: Position
+    ) -> Records:
         async with self._reads[stream]:
-            read = await self._reader(stream).groups(groups, after=after, at_least=at_least.revision)
+            read = await self._reader(stream).rooms(rooms, after=after, at_least=at_least.revision)
         position = self._position(stream, read, at_least)
-        tokens = {encode(group): group for group in groups}
+        tokens = {encode(room.group): room.group for room in rooms}
         return Records(list(_records(read.records, tokens)), position, len(read.records))
 
     async def recent(self, stream: str, after: int, at_least: Position) -> Records | None:
@@ -117,6 +125,13 @@ class JetStreamFeed:
         position = self._position(stream, read, at_least)
         found = list(_records(read.records, self._listened[stream].groups))
         return Records(found, position, len(read.records), read.more)
+
+    def _subjects(self, room: Subscription) -> list[str]:
+        """Where changes and events of a room come."""
+        if room.id is None:
+            return [self._namespace.live_group(room.stream, room.group)]
+        item = self._namespace.live_item(Address(room.stream, room.group, room.id))
+        return [item, self._namespace.event(room.stream, room.group, room.id)]
 
     def _reader(self, stream: str) -> Reader:
         return Reader(self._connection, self._namespace, stream)

@@ -13,6 +13,7 @@ from collections import defaultdict
 
 from nats.aio.msg import Msg
 
+from streams.access import Subscription
 from streams.changes import ItemSet, Stored, checked_event
 from streams.folding import Held
 from streams.jetstream.api import subjects, wait_for_leader
@@ -52,7 +53,8 @@ class KvStore:
         reader = Reader(self._connection, self._namespace, stream)
         while True:
             try:
-                read = await reader.group(group, after=0, at_least=self._recent.highest(stream))
+                room, highest = Subscription(stream, group), self._recent.highest(stream)
+                read = await reader.room(room, after=0, at_least=highest)
             except SetBack as error:
                 self._recent.set_back(stream, error.end)
             else:

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 from nats.aio.msg import Msg
 
+from streams.access import Subscription
 from streams.changes import Stored
 from streams.errors import StoreUnavailable
 from streams.jetstream.api import stream_info, subjects
@@ -22,7 +23,7 @@ from streams.jetstream.chunks import chunks_of
 from streams.jetstream.connection import Connection
 from streams.jetstream.questions import AnswerLost
 from streams.jetstream.records import sequence, stored, subject_of
-from streams.keys import Namespace
+from streams.keys import Address, Namespace
 
 PAGE_BYTES = 4 * 1024 * 1024
 """Most that one answer may hold. The server's own limit is what it may have waiting for a client,
@@ -92,33 +93,34 @@ class Reader:
     namespace: Namespace
     stream: str
 
-    async def group(self, group: str, *, after: int, at_least: int) -> Read:
-        """The newest record of every item that changed after `after`, complete to `at_least` or further.
+    async def room(self, room: Subscription, *, after: int, at_least: int) -> Read:
+        """The newest record of every item of a room that changed after `after`, complete to `at_least` or
+        further.
 
         Raises:
             SetBack: The bucket has not come as far as `at_least`.
             StoreUnavailable: No replica that knows enough answered.
             UnknownStream: There is no such bucket.
         """
-        everything = self.namespace.group_items(self.stream, group)
+        everything = self._subjects_of(room)
         read = await self._newest([everything], after, at_least)
         if read is None and after and at_least - after <= SCAN_RECORDS:
             read = await self._scanned(everything.removesuffix("*"), after, at_least)
         return read or await self._by_names(everything, after, at_least)
 
-    async def groups(self, groups: Sequence[str], *, after: int, at_least: int) -> Read:
-        """What `group` finds, of several at once: in one request where the server allows it.
+    async def rooms(self, rooms: Sequence[Subscription], *, after: int, at_least: int) -> Read:
+        """What `room` finds, of several at once: in one request where the server allows it.
 
-        Raises: As `group`.
+        Raises: As `room`.
         """
-        if len(groups) == 1:
-            return await self.group(groups[0], after=after, at_least=at_least)
-        wanted = [self.namespace.group_items(self.stream, group) for group in groups]
+        if len(rooms) == 1:
+            return await self.room(rooms[0], after=after, at_least=at_least)
+        wanted = [self._subjects_of(room) for room in rooms]
         if (read := await self._newest(wanted, after, at_least)) is not None:
             return read
-        middle = len(groups) // 2
-        first = await self.groups(groups[:middle], after=after, at_least=at_least)
-        second = await self.groups(groups[middle:], after=after, at_least=at_least)
+        middle = len(rooms) // 2
+        first = await self.rooms(rooms[:middle], after=after, at_least=at_least)
+        second = await self.rooms(rooms[middle:], after=after, at_least=at_least)
         records = sorted(first.records + second.records, key=sequence)
         return Read(records, second.meta or first.meta, min(first.upto, second.upto))
 
@@ -155,7 +157,7 @@ class Reader:
     async def record(self, subject: str, *, at_least: int) -> Msg | None:
         """The newest record of one subject, as a replica has it that knows `at_least`.
 
-        Raises: As `group`.
+        Raises: As `room`.
         """
         found: Msg | None = None
         async for page in self._pages([self.namespace.meta(self.stream), subject], 0, at_least):
@@ -172,6 +174,11 @@ class Reader:
                 for message in page.messages:
                     if subject_of(message) != meta:
                         yield message
+
+    def _subjects_of(self, room: Subscription) -> str:
+        if room.id is None:
+            return self.namespace.group_items(room.stream, room.group)
+        return self.namespace.item(Address(room.stream, room.group, room.id))
 
     async def _newest(self, wanted: Sequence[str], after: int, at_least: int) -> Read | None:
         """The newest records of some subjects; None when they are more than the server allows."""

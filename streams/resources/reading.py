@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 
+from streams.access import Subscription
 from streams.changes import ItemSet, with_id
 from streams.context import StreamsByName
 from streams.keys import Address
@@ -107,7 +108,7 @@ async def _group(
     """The items of a group in order, and up to where that is everything: `end` or further."""
     while True:
         try:
-            delta = await resources.feed.changes(stream, group, 0, end)
+            delta = await resources.feed.changes(Subscription(stream, group), 0, end)
             break
         except EpochChanged:
             # The bucket was made anew meanwhile; the next end is of the new one.
@@ -132,7 +133,7 @@ async def _unchanged_since(
         if not resources.seen.is_young(stream, end.epoch, revision):
             continue
         try:
-            delta = await resources.feed.changes(stream, group, revision, end)
+            delta = await resources.feed.changes(Subscription(stream, group), revision, end)
         except EpochChanged:
             return None
         if not delta.changes:

@@ -31,6 +31,7 @@ from streams.jetstream.connection import connected_to
 from streams.jetstream.feed import JetStreamFeed
 from streams.jetstream.records import write_headers
 from streams.keys import Address, Namespace
+from streams.messages import Room
 from tests.benchmarks.processes import ServerFailed, Worker, working
 from tests.benchmarks.tables import cell
 
@@ -116,7 +117,7 @@ async def _listening(
                 subscription = await by.subscribe(NAMESPACE.live_group(STREAM, group), cb=callback)
                 all_of_them.push_async_callback(subscription.unsubscribe)
             else:
-                await all_of_them.enter_async_context(by.listening(STREAM, group, heard, lambda: None))
+                await all_of_them.enter_async_context(by.listening(Room(STREAM, group), heard, lambda: None))
         # An answer of the server: it knows all of them.
         await (by.rtt() if isinstance(by, Client) else by.end(STREAM))
         yield

@@ -95,13 +95,13 @@ class LosingFeed(JetStreamFeed):
 
     @asynccontextmanager
     async def listening(
-        self, stream: str, group: str, deliver: Callable[[Change], None], lost: Callable[[], None]
+        self, room: Room, deliver: Callable[[Change], None], lost: Callable[[], None]
     ) -> AsyncIterator[None]:
         def deliver_or_lose(change: Change) -> None:
             if not (isinstance(change, ItemSet) and _MARK.search(change.value)):
                 deliver(change)
 
-        async with super().listening(stream, group, deliver_or_lose, lost):
+        async with super().listening(room, deliver_or_lose, lost):
             yield
 
 

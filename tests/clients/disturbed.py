@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from streams.changes import Change
+from streams.messages import Room
 from streams.store import Delta, Feed, Position
 
 
@@ -25,14 +26,14 @@ class Disturbed:
         self.may_read.set()
 
     def listening(
-        self, stream: str, group: str, deliver: Callable[[Change], None], lost: Callable[[], None]
+        self, room: Room, deliver: Callable[[Change], None], lost: Callable[[], None]
     ) -> AbstractAsyncContextManager[None]:
         def hear(change: Change) -> None:
             self.heard.append(change)
             deliver(change)
 
         self.deliver = deliver
-        return self._feed.listening(stream, group, hear, lost)
+        return self._feed.listening(room, hear, lost)
 
     async def end(self, stream: str) -> Position:
         return await self._feed.end(stream)
@@ -40,8 +41,8 @@ class Disturbed:
     async def is_guarded(self, stream: str) -> bool:
         return await self._feed.is_guarded(stream)
 
-    async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
-        delta = await self._feed.changes(stream, group, after, at_least)
+    async def changes(self, room: Room, after: int, at_least: Position) -> Delta:
+        delta = await self._feed.changes(room, after, at_least)
         self.reading.set()
         await self.may_read.wait()
         if self.failures:

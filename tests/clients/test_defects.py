@@ -50,6 +50,7 @@ from tests.clients.disturbed import Disturbed
 from tests.clients.driver import Client, Generation, Node
 from tests.conftest import Backend, Gateway, gateway_on
 from tests.everybody import open_hub
+from tests.gateway.rooms import INBOX
 from tests.gateway.waiting import until
 
 todo = Stream("todo", dict)
@@ -272,4 +273,4 @@ async def test_leaving_what_was_not_joined_changes_nothing(
 
     await mine.shows([{"id": "a", "v": 1}])
     await others.shows([{"id": "a", "v": 1}])
-    assert len(gateway.hub._audiences["todo", "inbox"].watchers()) == 2
+    assert len(gateway.hub.audiences.get(INBOX).watchers()) == 2

@@ -162,5 +162,5 @@ async def test_clients_that_move_between_gateways_amid_writes_end_on_what_is_sto
         for history in watching.histories():
             revisions = [written.revisions[mark] for mark in history]
             assert revisions == sorted(revisions), "an item went back to what it was before"
-    assert all(len(gateway.hub._audiences) == len(GROUPS) for gateway in gateways), "one was never visited"
+    assert all(len(gateway.hub.audiences) == len(GROUPS) for gateway in gateways), "one was never visited"
     assert sum(len(watching.client.opened) for watching in watchers) > 3 * len(watchers)

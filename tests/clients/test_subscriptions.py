@@ -170,7 +170,7 @@ async def test_a_join_may_be_text_or_binary(motia: Client, binary: bool):
 async def test_nothing_is_left_of_a_client_that_is_closed(gateway: Gateway, motia: Client):
     await motia.group("inbox").shows([])
     await motia.item("inbox", "a").shows(None)
-    (audience,) = gateway.hub._audiences.values()
+    (audience,) = gateway.hub.audiences
     assert len(audience.watchers()) == 1
 
     motia.close()

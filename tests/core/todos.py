@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from streams.memory import MemoryStore
+from streams.messages import Room
 
 
 class Todo(BaseModel):
@@ -26,6 +27,6 @@ def finished(item: Todo | None) -> Todo | None:
 async def heard(store: MemoryStore, group: str, doing: Any) -> list[Any]:
     """What who watches `group` hears while something is done."""
     changes: list[Any] = []
-    async with store.listening("todo", group, changes.append, lambda: None):
+    async with store.listening(Room("todo", group), changes.append, lambda: None):
         await doing
     return changes

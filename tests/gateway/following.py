@@ -17,6 +17,7 @@ from streams.jetstream.connection import Connection
 from streams.jetstream.feed import JetStreamFeed
 from streams.jetstream.kv_store import KvStore
 from streams.keys import Namespace
+from streams.messages import Room
 from streams.store import Delta, Feed, Position
 from tests.conftest import Backend
 from tests.gateway.waiting import until
@@ -80,12 +81,10 @@ class Line:
         self.may_read.set()
 
     def listening(
-        self, stream: str, group: str, deliver: Callable[[Change], None], lost: Callable[[], None]
+        self, room: Room, deliver: Callable[[Change], None], lost: Callable[[], None]
     ) -> AbstractAsyncContextManager[None]:
         self.renewed = lost
-        return self.feed.listening(
-            stream, group, lambda change: None if self.is_deaf else deliver(change), lost
-        )
+        return self.feed.listening(room, lambda change: None if self.is_deaf else deliver(change), lost)
 
     async def end(self, stream: str) -> Position:
         self.asked += 1
@@ -96,8 +95,8 @@ class Line:
     async def is_guarded(self, stream: str) -> bool:
         return await self.feed.is_guarded(stream)
 
-    async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
-        delta = await self.feed.changes(stream, group, after, at_least)
+    async def changes(self, room: Room, after: int, at_least: Position) -> Delta:
+        delta = await self.feed.changes(room, after, at_least)
         self.reading.set()
         await self.may_read.wait()
         return delta

@@ -13,6 +13,7 @@ from streams.gateway.follower import Follower
 from streams.gateway.group import Shown
 from streams.gateway.keepers import Keepers
 from streams.gateway.measures import Measures
+from streams.messages import Room
 from streams.store import Delta, Feed, Position, Records, Store
 from streams.tasks import BackgroundTasks, background_tasks
 from tests.browser import SECONDS
@@ -54,7 +55,7 @@ class CountedLine:
 
     @asynccontextmanager
     async def listening(
-        self, stream: str, group: str, deliver: Callable[[Change], None], lost: Callable[[], None]
+        self, room: Room, deliver: Callable[[Change], None], lost: Callable[[], None]
     ) -> AsyncIterator[None]:
         def heard(change: Change) -> None:
             if not self.is_deaf:
@@ -62,7 +63,7 @@ class CountedLine:
 
         self.lost.append(lost)
         try:
-            async with self.feed.listening(stream, group, heard, lost):
+            async with self.feed.listening(room, heard, lost):
                 yield
         finally:
             self.lost.remove(lost)
@@ -75,17 +76,17 @@ class CountedLine:
     async def is_guarded(self, stream: str) -> bool:
         return await self.feed.is_guarded(stream)
 
-    async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
-        self.reads.append(group)
-        self._reach(stream)
-        delta = await self.feed.changes(stream, group, after, at_least)
+    async def changes(self, room: Room, after: int, at_least: Position) -> Delta:
+        self.reads.append(str(room).partition("/")[2])
+        self._reach(room.stream)
+        delta = await self.feed.changes(room, after, at_least)
         await self._arrival()
         return delta
 
-    async def changes_of(self, stream: str, groups: Sequence[str], after: int, at_least: Position) -> Records:
-        self.asked += groups
+    async def changes_of(self, stream: str, rooms: Sequence[Room], after: int, at_least: Position) -> Records:
+        self.asked += [str(room).partition("/")[2] for room in rooms]
         self._reach(stream)
-        return await self.feed.changes_of(stream, groups, after, at_least)
+        return await self.feed.changes_of(stream, rooms, after, at_least)
 
     async def recent(self, stream: str, after: int, at_least: Position) -> Records | None:
         self.before_page(self.pages)
@@ -151,14 +152,13 @@ class Keeping:
     tasks: BackgroundTasks
     running: dict[Watched, asyncio.Task[None]] = field(default_factory=dict)
 
-    def watch(self, group: str, stream: str = "todo") -> Watched:
-        """Begin to watch, without waiting for it."""
+    def watch(self, group: str, stream: str = "todo", *, item_id: str | None = None) -> Watched:
+        """Begin to watch a group, or one item of it alone, without waiting for it."""
         # They know of each other: what it shows is for the one who is made with it.
         told: list[Watched] = []
         follower = Follower(
             self.feed,
-            stream,
-            group,
+            Room(stream, group, item_id),
             shown=lambda changes: told[0].show(changes),
             event=lambda _: None,
             restarted=lambda: told[0].restart(),

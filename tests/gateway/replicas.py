@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from streams.changes import Change, ItemDeleted, Stored
+from streams.messages import Room
 from streams.store import Delta, Epoch, Feed, Position, Record, Records
 
 PAGE_RECORDS = 2
@@ -30,26 +31,31 @@ class Replicas(Feed):
     epoch: Epoch = field(default_factory=lambda: Epoch("first", 0))
     open: list[asyncio.Future[None]] = field(default_factory=list)
     """What waits to be let on."""
-    listeners: dict[str, list[Listener]] = field(default_factory=dict)
+    listeners: dict[str, list[tuple[str | None, Listener]]] = field(default_factory=dict)
+    """By group: what each listens to, one item or all."""
     lost: list[Callable[[], None]] = field(default_factory=list)
     """What a connection calls that was renewed."""
-    reads: list[str] = field(default_factory=list)
+    reads: list[Room] = field(default_factory=list)
 
     def newest(self, group: str, upto: int | None = None) -> dict[str, Stored]:
         """The last change of every item of a group, deletes too."""
         return {change.id: change for of, change in self.history[:upto] if of == group}
 
+    def say(self, group: str, change: Change) -> None:
+        """To everybody who listens."""
+        for item_id, deliver in list(self.listeners.get(group, ())):
+            if item_id in (None, change.id):
+                deliver(change)
+
     @asynccontextmanager
-    async def listening(
-        self, stream: str, group: str, deliver: Listener, lost: Callable[[], None]
-    ) -> AsyncIterator[None]:
-        heard = self.listeners.setdefault(group, [])
-        heard.append(deliver)
+    async def listening(self, room: Room, deliver: Listener, lost: Callable[[], None]) -> AsyncIterator[None]:
+        heard = self.listeners.setdefault(room.group, [])
+        heard.append((room.id, deliver))
         self.lost.append(lost)
         try:
             yield
         finally:
-            heard.remove(deliver)
+            heard.remove((room.id, deliver))
             self.lost.remove(lost)
 
     async def end(self, stream: str) -> Position:
@@ -61,13 +67,13 @@ class Replicas(Feed):
     async def is_guarded(self, stream: str) -> bool:
         return False
 
-    async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
-        self.reads.append(group)
-        found = await self._found([group], after, at_least)
+    async def changes(self, room: Room, after: int, at_least: Position) -> Delta:
+        self.reads.append(room)
+        found = await self._found([room], after, at_least)
         return Delta([change for record in found.records if (change := record.change())], found.position)
 
-    async def changes_of(self, stream: str, groups: Sequence[str], after: int, at_least: Position) -> Records:
-        return await self._found(groups, after, at_least)
+    async def changes_of(self, stream: str, rooms: Sequence[Room], after: int, at_least: Position) -> Records:
+        return await self._found(rooms, after, at_least)
 
     async def recent(self, stream: str, after: int, at_least: Position) -> Records | None:
         await self._line()
@@ -85,10 +91,15 @@ class Replicas(Feed):
         heard = [record for record in page if self.listeners.get(record.group)]
         return Records(heard, Position(self.epoch, upto), len(page), more)
 
-    async def _found(self, groups: Sequence[str], after: int, at_least: Position) -> Records:
+    async def _found(self, rooms: Sequence[Room], after: int, at_least: Position) -> Records:
         await self._line()
+        wanted = {(room.group, room.id) for room in rooms}
         applied = at_least.revision + self.choose(len(self.history) - at_least.revision)
-        records = [record for record in self._records(applied, after) if record.group in groups]
+        records = [
+            record
+            for record in self._records(applied, after)
+            if (record.group, None) in wanted or (record.group, record.id) in wanted
+        ]
         await self._line()
         return Records(records, Position(self.epoch, applied), len(records))
 

@@ -6,7 +6,10 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from streams.messages import Room
 from tests.gateway.view import View
+
+INBOX = Room("todo", "inbox")
 
 Place: TypeAlias = tuple[str, str | None]
 """A group, and the item of it, if it is the room of one item."""

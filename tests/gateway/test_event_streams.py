@@ -20,6 +20,7 @@ from streams.gateway.frames import PING_FRAME, payloads, text_frame
 from streams.memory import MemoryStore
 from tests.browser import SECONDS
 from tests.conftest import Gateway, gateway_on
+from tests.gateway.rooms import INBOX
 from tests.gateway.sources import ACCEPT, Door
 
 todo = Stream("todo", dict)
@@ -86,7 +87,7 @@ async def test_a_value_with_line_ends_arrives_as_it_is(gateway: Gateway, door: D
     await source.next()
 
     pretty = b'{\r\n  "id": "a",\n  "text": "one\\ntwo"\r}'
-    gateway.hub._audiences["todo", "inbox"]._tell(EventSent(None, pretty))
+    gateway.hub.audiences.get(INBOX)._tell(EventSent(None, pretty))
 
     assert (await source.next()).data["event"]["event"] == {"id": "a", "text": "one\ntwo"}
 

@@ -12,6 +12,7 @@ from streams.changes import EventSent
 from streams.channels import text_units
 from tests.browser import Browser, Tab
 from tests.conftest import Backend, Gateway
+from tests.gateway.rooms import INBOX
 
 answers = Stream("todo", dict)
 NEVER = 3600.0
@@ -168,7 +169,7 @@ async def test_a_text_that_was_stored_is_not_told_again(jetstream: Backend, brow
 
 async def test_fragments_of_one_turn_are_told_as_one(browser: Browser, gateway: Gateway, jetstream: Backend):
     first, plain = await reader(browser), await browser.join("todo", "inbox")
-    audience = gateway.hub._audiences["todo", "inbox"]
+    audience = gateway.hub.audiences.get(INBOX)
 
     # In one turn of the loop, as they come when it is busy.
     for number, text in enumerate(["a", "b", "c"]):
@@ -187,7 +188,7 @@ async def test_of_an_older_version_nothing_is_told(browser: Browser, gateway: Ga
         revision = (await answers.set("inbox", "1", {"text": "newer"})).revision
     first = await reader(browser)
 
-    gateway.hub._audiences["todo", "inbox"]._tell(draft_of("old", 0, revision=revision - 1))
+    gateway.hub.audiences.get(INBOX)._tell(draft_of("old", 0, revision=revision - 1))
 
     assert await first.tab.nothing_came()
 

@@ -120,7 +120,7 @@ class Ear:
 
 def test_one_that_stops_reading_before_it_has_joined_leaves_nothing_wrong_behind():
     audience, room = (
-        Audience(MemoryStore(), "todo", "inbox", Measures(), lambda _: None),
+        Audience(MemoryStore(), Room("todo", "inbox"), Measures(), lambda _: None),
         Room("todo", "inbox"),
     )
     audience.joining = 1
@@ -129,13 +129,13 @@ def test_one_that_stops_reading_before_it_has_joined_leaves_nothing_wrong_behind
     audience.add(here, room)
 
     audience.fall_behind(joining)
-    audience.follower._deliver(ItemSet("a", 2, b'{"id":"a"}', 2, 5, 5))
+    audience.follower.hear(ItemSet("a", 2, b'{"id":"a"}', 2, 5, 5))
     audience.take()
     audience.remove(here, room)
-    audience.follower._deliver(ItemDeleted("a", 3, 5))
+    audience.follower.hear(ItemDeleted("a", 3, 5))
     audience.add(later, room)
     audience.fall_behind(later)
-    audience.follower._deliver(ItemSet("a", 4, b'{"id":"a"}', 4, 5, 5))
+    audience.follower.hear(ItemSet("a", 4, b'{"id":"a"}', 4, 5, 5))
     audience.take()
 
     frames = audience.catch_up(later, [room])

@@ -47,7 +47,7 @@ async def test_what_was_lost_in_any_group_is_found_by_one_scan(store: Store, fee
 
         line.renew()
         wanted = {group: await held(store, group) for group in GROUPS}
-        await until(lambda: {each.follower.name: each.revisions for each in watched} == wanted)
+        await until(lambda: {each.follower.room.group: each.revisions for each in watched} == wanted)
 
         assert len(line.reads) == reads
         assert (line.pages, line.asked) == (1, [])

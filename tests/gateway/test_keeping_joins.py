@@ -104,7 +104,7 @@ async def test_a_group_that_is_watched_in_the_middle_of_a_scan_misses_nothing(st
         line.renew()
 
         for each in added:
-            wanted = await held(store, each.follower.name)
+            wanted = await held(store, each.follower.room.group)
             assert len(wanted) >= 200
             await until(lambda each=each, wanted=wanted: each.revisions == wanted)
         assert len(added) == 3

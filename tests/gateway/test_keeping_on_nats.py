@@ -58,7 +58,7 @@ def nothing_settles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def all_equal(store: Store, watched: list[Watched]) -> bool:
-    return all([each.revisions == await held(store, each.follower.name) for each in watched])
+    return all([each.revisions == await held(store, each.follower.room.group) for each in watched])
 
 
 async def test_a_line_that_is_renewed_costs_no_read_of_any_group(
@@ -79,7 +79,7 @@ async def test_a_line_that_is_renewed_costs_no_read_of_any_group(
             wanted = {group: await held(jetstream.store, group) for group in GROUPS}
             asked.groups.clear()
 
-            await until(lambda: {each.follower.name: each.revisions for each in watched} == wanted)
+            await until(lambda: {each.follower.room.group: each.revisions for each in watched} == wanted)
 
             assert asked.groups == {}
             assert asked.scans <= 2
@@ -241,5 +241,5 @@ async def test_groups_stay_equal_to_their_bucket_while_many_write_and_half_is_lo
         line.renew()
         wanted = {group: await held(jetstream.store, group) for group in GROUPS}
 
-        await until(lambda: {each.follower.name: each.revisions for each in watched} == wanted)
+        await until(lambda: {each.follower.room.group: each.revisions for each in watched} == wanted)
         assert sorted(line.reads) == sorted(GROUPS)

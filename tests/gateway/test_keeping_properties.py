@@ -11,14 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.changes import ItemDeleted, ItemSet
+from streams.changes import ItemDeleted, ItemSet, Stored
 from streams.gateway import keeper as keeper_module
 from streams.gateway import kept as kept_module
+from streams.messages import Room
 from tests.core.changes_made import item_deleted, item_set
 from tests.gateway.keeping import Keeping, Watched, keeping
 from tests.gateway.replicas import Replicas, is_there
 
 GROUPS, IDS = "GHI", "ab"
+
+ROOMS = [Room("todo", group) for group in GROUPS] + [Room("todo", group, "a") for group in "GH"]
 
 STEPS, ROUNDS = 60, 4
 """After so many steps all is let on, and what came of it is looked at."""
@@ -34,7 +37,7 @@ class Scenario:
     now: Keeping
     bucket: Replicas
     random: random.Random
-    watched: dict[str, Watched] = field(default_factory=dict)
+    watched: dict[Room, Watched] = field(default_factory=dict)
     held_up: list[tuple[str, ItemSet | ItemDeleted]] = field(default_factory=list)
     """Live changes that did not come, or not yet."""
     joins: list[asyncio.Task[None]] = field(default_factory=list)
@@ -42,7 +45,8 @@ class Scenario:
 
     async def step(self) -> None:
         (kind,) = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))
-        group = self.random.choice(GROUPS)
+        room = self.random.choice(ROOMS)
+        group = room.group
         match kind:
             case "answer" if self.bucket.open:
                 self.random.choice(self.bucket.open).set_result(None)
@@ -53,14 +57,14 @@ class Scenario:
             case "delay" if self.held_up:
                 self._hear(*self.held_up.pop(self.random.randrange(len(self.held_up))))
             case "join":
-                if group not in self.watched:
-                    self.watched[group] = self.now.watch(group)
-                join = self._join(self.watched[group], len(self.bucket.history))
+                if room not in self.watched:
+                    self.watched[room] = self.now.watch(group, item_id=room.id)
+                join = self._join(self.watched[room], len(self.bucket.history))
                 self.joins.append(asyncio.create_task(join))
             # Not while somebody joins: nor does the hub.
-            case "leave" if group in self.watched and all(join.done() for join in self.joins):
+            case "leave" if room in self.watched and all(join.done() for join in self.joins):
                 self.leaves += 1
-                await self.now.leave(self.watched.pop(group))
+                await self.now.leave(self.watched.pop(room))
             case "renew":
                 self._renew()
         await self._turn()
@@ -77,13 +81,17 @@ class Scenario:
             await self._let_on_until(lambda swept=swept: self.now.measures.sweeps.total() > swept)
 
     def check(self) -> None:
-        for name, watched in self.watched.items():
-            newest = self.bucket.newest(name)
+        for room, watched in self.watched.items():
+            newest = self._newest(room)
             wanted = {item_id: change.revision for item_id, change in newest.items() if is_there(change)}
             assert {item.id: item.revision for item in watched.follower.group.items()} == wanted
             assert watched.revisions == wanted
-        for group in GROUPS:
-            assert self.bucket.reads.count(group) <= 1 + self.leaves
+        for room in ROOMS:
+            assert self.bucket.reads.count(room) <= 1 + self.leaves
+
+    def _newest(self, room: Room, upto: int | None = None) -> dict[str, Stored]:
+        newest = self.bucket.newest(room.group, upto)
+        return {item_id: change for item_id, change in newest.items() if room.id in (None, item_id)}
 
     async def _let_on_until(self, is_so: Callable[[], bool]) -> None:
         while not is_so():
@@ -99,14 +107,14 @@ class Scenario:
 
     async def _join(self, watched: Watched, committed: int) -> None:
         await watched.fresh()
-        group, name = watched.follower.group, watched.follower.name
+        group, room = watched.follower.group, watched.follower.room
         assert group.position is not None
         assert group.position.revision >= committed
-        for item_id, change in self.bucket.newest(name, committed).items():
+        for item_id, change in self._newest(room, committed).items():
             if (held := group.item(item_id)) is not None:
                 assert held.revision >= change.revision, "a join was shown something older"
             else:
-                later = [each for of, each in self.bucket.history[change.revision - 1 :] if of == name]
+                later = [each for of, each in self.bucket.history[change.revision - 1 :] if of == room.group]
                 assert any(each.id == item_id and not is_there(each) for each in later), "an item is missing"
 
     def _write(self, group: str) -> ItemSet | ItemDeleted:
@@ -122,8 +130,7 @@ class Scenario:
         return change
 
     def _hear(self, group: str, change: ItemSet | ItemDeleted) -> None:
-        for deliver in list(self.bucket.listeners.get(group, ())):
-            deliver(change)
+        self.bucket.say(group, change)
 
     def _renew(self) -> None:
         for lost in list(self.bucket.lost):

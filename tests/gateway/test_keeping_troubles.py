@@ -11,6 +11,7 @@ from streams.errors import StoreUnavailable, UnknownStream
 from streams.gateway import keeper as keeper_module
 from streams.gateway import kept as kept_module
 from streams.memory import MemoryStore
+from streams.messages import Room
 from streams.store import Feed, Store
 from tests.browser import SECONDS
 from tests.gateway.keeping import GROUPS, NEVER, CountedLine, held, keeping, put_in_all
@@ -201,11 +202,11 @@ async def test_after_too_long_groups_are_compared_whole_one_after_another(
 
 async def test_a_failure_of_one_s_own_read_is_its_own(store: Store, feed: Feed):
     class Refusing(CountedLine):
-        async def changes(self, stream: str, group: str, *rest: object) -> object:
-            if group == "bad" and len(self.reads) < 5:
-                self.reads.append(group)
+        async def changes(self, room: Room, *rest: object) -> object:
+            if room.group == "bad" and len(self.reads) < 5:
+                self.reads.append(room.group)
                 raise StoreUnavailable("not this one")
-            return await super().changes(stream, group, *rest)
+            return await super().changes(room, *rest)
 
     line = Refusing(feed, is_deaf=True)
     async with keeping(line) as now:

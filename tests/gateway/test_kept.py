@@ -7,6 +7,7 @@ import asyncio
 from streams.gateway.follower import Follower
 from streams.gateway.kept import Kept, batches
 from streams.gateway.measures import Measures
+from streams.messages import Room
 from streams.store import Feed, Store
 from tests.browser import SECONDS
 from tests.core.changes_made import group_of, item_set
@@ -17,14 +18,15 @@ from tests.store.writes import address, put
 
 
 def follower(feed: Feed, group: str = "inbox") -> Follower:
-    return Follower(feed, "todo", group, shown=lambda _: None, event=lambda _: None, restarted=lambda: None)
+    room = Room("todo", group)
+    return Follower(feed, room, shown=lambda _: None, event=lambda _: None, restarted=lambda: None)
 
 
 async def read(kept: Kept, feed: Feed, group: str) -> Follower:
     """One whose group was read now."""
     found = follower(feed, group)
-    kept.followers[group] = found
-    found.group.catch_up(await feed.changes("todo", group, 0, await feed.end("todo")))
+    kept.followers[found.key] = found
+    found.group.catch_up(await feed.changes(Room("todo", group), 0, await feed.end("todo")))
     return found
 
 
@@ -59,7 +61,7 @@ async def test_groups_that_were_read_meanwhile_are_no_further_than_they_were_rea
 
     everyone = kept.begin()
     kept.include(late)
-    assert everyone == [kept.followers["old"], late]
+    assert everyone == [kept.followers["old", None], late]
     kept.finish(end)
 
     assert kept.position == late.group.position

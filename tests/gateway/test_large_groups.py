@@ -17,6 +17,7 @@ from streams.memory import MemoryStore
 from tests.conftest import Gateway, gateway_on
 from tests.core.changes_made import delta, group_of, item_set
 from tests.gateway.returning import Returning
+from tests.gateway.rooms import INBOX
 from tests.gateway.stalling import FILLING_BYTES, Client, Site, site_on
 from tests.gateway.waiting import until
 
@@ -131,7 +132,7 @@ async def test_who_leaves_before_the_last_part_is_sent_no_more_of_them(memory: S
     await client.settled()
 
     assert not client.rooms.has("inbox")
-    assert not memory.hub._audiences["todo", "inbox"]._behind
+    assert not memory.hub.audiences.get(INBOX)._behind
 
 
 # For clients that take one piece only.

@@ -82,7 +82,7 @@ async def test_a_client_that_does_not_answer_pings_is_dropped_and_forgotten(
 ):
     monkeypatch.setattr(client_line, "PING_SECONDS", 0.1)
     tab = await browser.join("todo", "inbox")
-    (audience,) = gateway.hub._audiences.values()
+    (audience,) = gateway.hub.audiences
 
     tab.socket.transport.pause_reading()
 

@@ -13,6 +13,7 @@ import pytest
 from streams import Stream, bound_to
 from streams.changes import Change, EventSent
 from streams.gateway import client_line
+from streams.messages import Room
 from streams.store import Feed
 from tests.browser import SECONDS
 from tests.conftest import Backend, gateway_on
@@ -35,7 +36,7 @@ class LosingOne:
 
     @asynccontextmanager
     async def listening(
-        self, stream: str, group: str, deliver: Callable[[Change], None], lost: Callable[[], None]
+        self, room: Room, deliver: Callable[[Change], None], lost: Callable[[], None]
     ) -> AsyncIterator[None]:
         def through(change: Change) -> None:
             if not isinstance(change, EventSent):
@@ -45,7 +46,7 @@ class LosingOne:
                     return
             deliver(change)
 
-        async with self._feed.listening(stream, group, through, lost):
+        async with self._feed.listening(room, through, lost):
             yield
 
 

@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from streams.memory import MemoryStore
 from streams.store import bound_to
+from tests.gateway.rooms import INBOX
 from tests.gateway.stalling import Site, site_on, todo
 
 
@@ -123,13 +124,13 @@ async def test_nothing_is_kept_of_what_changed_when_nobody_is_behind_any_more(si
         await site.set("inbox", f"item {number}")
     await slow.shows("inbox", await site.items("inbox"))
 
-    assert not len(site.hub._audiences["todo", "inbox"]._behind.backlog)
+    assert not len(site.hub.audiences.get(INBOX)._behind.backlog)
 
 
 async def test_what_is_kept_of_what_changed_follows_from_what_there_is_not_from_what_there_was(site: Site):
     """Somebody is always behind, and items come and go for ever."""
     behind, reading = await site.client("inbox"), await site.client("inbox")
-    backlog = site.hub._audiences["todo", "inbox"]._behind.backlog
+    backlog = site.hub.audiences.get(INBOX)._behind.backlog
 
     await site.fall_behind(behind)
     for turn in range(8):

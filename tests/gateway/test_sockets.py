@@ -56,7 +56,7 @@ async def test_pages_of_other_sites_may_not(browser: Browser, origin: str):
 @pytest.mark.parametrize("how", ["close", "abort", "half-open"])
 async def test_nothing_is_left_of_a_connection_however_it_ends(gateway: Gateway, browser: Browser, how: str):
     tab = await browser.join("todo", "inbox")
-    (audience,) = gateway.hub._audiences.values()
+    (audience,) = gateway.hub.audiences
     assert len(audience.watchers()) == 1
 
     match how:

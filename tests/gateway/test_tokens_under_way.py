@@ -171,5 +171,5 @@ def _under_way(*names: str) -> bool:
 
 async def _nothing_is_left(house: House) -> None:
     assert not house.hub.guests._by_sub
-    assert not any(audience.watchers() for audience in house.hub._audiences.values())
+    assert not any(audience.watchers() for audience in house.hub.audiences)
     assert await is_in(await house.enters(None))

@@ -10,6 +10,7 @@ from streams.changes import Change
 from streams.gateway.access import Access
 from streams.gateway.hub import Hub
 from streams.memory import MemoryStore
+from streams.messages import Room
 from streams.store import Delta, Position
 from tests.everybody import NothingRevoked
 from tests.gateway.two_tenants import todo
@@ -26,10 +27,10 @@ class Walled:
         self.touched: list[str] = []
 
     def listening(
-        self, stream: str, group: str, deliver: Callable[[Change], None], lost: Callable[[], None]
+        self, room: Room, deliver: Callable[[Change], None], lost: Callable[[], None]
     ) -> AbstractAsyncContextManager[None]:
-        self._touch("listening", group)
-        return self.memory.listening(stream, group, deliver, lost)
+        self._touch("listening", room.group)
+        return self.memory.listening(room, deliver, lost)
 
     async def end(self, stream: str) -> Position:
         self._touch("end", None)
@@ -39,9 +40,9 @@ class Walled:
         self._touch("is_guarded", None)
         return await self.memory.is_guarded(stream)
 
-    async def changes(self, stream: str, group: str, after: int, at_least: Position) -> Delta:
-        self._touch("changes", group)
-        return await self.memory.changes(stream, group, after, at_least)
+    async def changes(self, room: Room, after: int, at_least: Position) -> Delta:
+        self._touch("changes", room.group)
+        return await self.memory.changes(room, after, at_least)
 
     async def send(
         self, stream: str, group: str, item_id: str | None, event: bytes, *, is_awaited: bool = True

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from streams.changes import Change, EventSent, Stored
+from streams.messages import Room
 from streams.store import Feed, Store
 from tests.browser import SECONDS
 
@@ -35,9 +36,13 @@ class Heard:
 @asynccontextmanager
 async def listening(store: Store, feed: Feed, group: str = "inbox") -> AsyncIterator[Heard]:
     heard = Heard(store, group)
-    async with feed.listening("todo", group, heard.changes.put_nowait, lambda: None):
+    async with feed.listening(Room("todo", group), heard.changes.put_nowait, lambda: None):
         yield heard
 
 
+def rooms(groups: Iterable[str]) -> list[Room]:
+    return [Room("todo", group) for group in groups]
+
+
 async def read(feed: Feed, after: int = 0, group: str = "inbox") -> list[Stored]:
-    return (await feed.changes("todo", group, after, await feed.end("todo"))).changes
+    return (await feed.changes(Room("todo", group), after, await feed.end("todo"))).changes

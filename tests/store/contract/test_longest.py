@@ -7,6 +7,7 @@ import pytest
 from streams.changes import MAX_EVENT_BYTES, MAX_VALUE_BYTES
 from streams.errors import EventRefused, ItemRefused
 from streams.keys import MAX_NAME_BYTES
+from streams.messages import Room
 from streams.store import Feed, Store
 from tests.store.heard import listening
 from tests.store.writes import address, delete, put
@@ -58,7 +59,7 @@ async def test_the_longest_names_work_everywhere(store: Store, feed: Feed):
     found = await store.get(longest)
     assert found == change
     assert await store.get_group("todo", LONGEST) == [found]
-    assert (await feed.changes("todo", LONGEST, 0, position)).changes == [found]
+    assert (await feed.changes(Room("todo", LONGEST), 0, position)).changes == [found]
     assert event.id == LONGEST
     assert (await delete(store, longest)).old == found.value
     assert written.revision == found.revision

@@ -8,6 +8,7 @@ import pytest
 
 from streams.changes import ItemDeleted
 from streams.gateway.group import Group
+from streams.messages import Room
 from streams.store import Epoch, EpochChanged, Feed, Position, Store
 from tests.store.heard import listening, read
 from tests.store.writes import LOOKALIKES, address, delete, put
@@ -24,7 +25,7 @@ async def test_a_read_of_an_empty_group_is_complete_to_the_end(store: Store, fee
     await put(store, "first", address("1", "other"))
     end = await feed.end("todo")
 
-    delta = await feed.changes("todo", "inbox", 0, end)
+    delta = await feed.changes(Room("todo", "inbox"), 0, end)
 
     assert delta.changes == []
     assert delta.position == end
@@ -83,7 +84,7 @@ async def test_a_read_is_complete_to_the_position_that_was_asked_for_or_further(
         revision = (await put(store, number)).revision
         end = await feed.end("todo")
 
-        delta = await feed.changes("todo", "inbox", 0, end)
+        delta = await feed.changes(Room("todo", "inbox"), 0, end)
 
         assert delta.position.epoch == end.epoch
         assert delta.position.revision >= revision
@@ -105,7 +106,7 @@ async def test_a_read_while_others_write_is_complete_to_its_position(store: Stor
         tasks.create_task(write())
         while not written.is_set() or group.position != await feed.end("todo"):
             after = 0 if group.position is None else group.position.revision
-            group.catch_up(await feed.changes("todo", "inbox", after, await feed.end("todo")))
+            group.catch_up(await feed.changes(Room("todo", "inbox"), after, await feed.end("todo")))
             await asyncio.sleep(0)  # A store in memory never waits, and so would let nobody write.
 
     found = [(item.id, item.revision) for item in await store.get_group("todo", "inbox")]
@@ -123,7 +124,7 @@ async def test_who_listens_first_and_reads_second_misses_nothing(store: Store, f
     writing = asyncio.gather(*(write(start) for start in range(3)))
     await put(store, "before")
     async with listening(store, feed) as heard:
-        group.catch_up(await feed.changes("todo", "inbox", 0, await feed.end("todo")))
+        group.catch_up(await feed.changes(Room("todo", "inbox"), 0, await feed.end("todo")))
         await writing
         for change in await heard.all():
             group.apply(change)
@@ -162,4 +163,6 @@ async def test_a_position_of_another_epoch_means_nothing(store: Store, feed: Fee
     end = await feed.end("todo")
 
     with pytest.raises(EpochChanged):
-        await feed.changes("todo", "inbox", 0, Position(Epoch("another", end.epoch.base_ms), end.revision))
+        await feed.changes(
+            Room("todo", "inbox"), 0, Position(Epoch("another", end.epoch.base_ms), end.revision)
+        )

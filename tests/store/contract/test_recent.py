@@ -10,8 +10,9 @@ import pytest
 import pytest_asyncio
 
 from streams.changes import ItemDeleted, Stored
+from streams.messages import Room
 from streams.store import Epoch, EpochChanged, Feed, Position, Record, Records, Store
-from tests.store.heard import listening
+from tests.store.heard import listening, rooms
 from tests.store.writes import LOOKALIKES, address, delete, put
 
 LONGEST = [">" * 256, "." * 256, "é" * 128]
@@ -179,8 +180,8 @@ async def test_what_changed_in_many_groups_is_found_at_once(store: Store, feed: 
     await put(store, "other", address("1", "another"))
     end = await feed.end("todo")
 
-    whole = await feed.changes_of("todo", groups, 0, end)
-    part = await feed.changes_of("todo", groups, after, end)
+    whole = await feed.changes_of("todo", rooms(groups), 0, end)
+    part = await feed.changes_of("todo", rooms(groups), after, end)
 
     assert names(part.records) == [
         (group, "new", each.revision) for group, each in zip(groups[:-1], written, strict=True)
@@ -197,7 +198,7 @@ async def test_deletes_are_found_in_many_groups(store: Store, feed: Feed):
     after = (await put(store, "first", address("1", "a"))).revision
     await delete(store, address("1", "a"))
 
-    found = await feed.changes_of("todo", ["a", "b"], after, await feed.end("todo"))
+    found = await feed.changes_of("todo", rooms(["a", "b"]), after, await feed.end("todo"))
 
     assert [type(record.change()) for record in found.records] == [ItemDeleted]
 
@@ -213,8 +214,8 @@ async def test_groups_with_more_items_than_the_server_looks_for_at_once_are_all_
     changed = [(await put(store, "new", address("0", group))).revision for group in groups]
     end = await feed.end("todo")
 
-    part = await feed.changes_of("todo", groups, after, end)
-    whole = await feed.changes_of("todo", groups, 0, end)
+    part = await feed.changes_of("todo", rooms(groups), after, end)
+    whole = await feed.changes_of("todo", rooms(groups), 0, end)
 
     assert [record.revision for record in part.records] == changed
     assert part.position == end
@@ -233,7 +234,7 @@ async def test_one_group_that_is_too_large_does_not_keep_the_others_from_being_f
     small = await put(store, "new", address("1", "small"))
     end = await feed.end("todo")
 
-    found = await feed.changes_of("todo", ["large", "small"], 0, end)
+    found = await feed.changes_of("todo", rooms(["large", "small"]), 0, end)
 
     assert len(found.records) == 1101
     assert names(found.records)[-1] == ("small", "1", small.revision)
@@ -246,10 +247,10 @@ async def test_a_record_is_what_a_read_of_its_group_finds(store: Store, feed: Fe
     await delete(store, address("3"))
     end = await feed.end("todo")
 
-    read: list[Stored] = (await feed.changes("todo", "inbox", 0, end)).changes
+    read: list[Stored] = (await feed.changes(Room("todo", "inbox"), 0, end)).changes
 
     assert [record.change() for record in (await all_recent(feed)).records] == read
-    asked = await feed.changes_of("todo", ["inbox"], 0, end)
+    asked = await feed.changes_of("todo", rooms(["inbox"]), 0, end)
     assert [record.change() for record in asked.records] == read
 
 
@@ -261,4 +262,4 @@ async def test_a_position_of_another_epoch_means_nothing_here_either(store: Stor
     with pytest.raises(EpochChanged):
         await feed.recent("todo", 0, other)
     with pytest.raises(EpochChanged):
-        await feed.changes_of("todo", ["inbox"], 0, other)
+        await feed.changes_of("todo", rooms(["inbox"]), 0, other)

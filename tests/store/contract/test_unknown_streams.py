@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from streams.errors import UnknownStream
+from streams.messages import Room
 from streams.store import Feed, Store
 from tests.store.writes import address, content, put
 
@@ -40,7 +41,7 @@ async def test_a_stream_that_does_not_exist_is_refused(feed: Feed):
     with pytest.raises(UnknownStream, match=r"^there is no stream 'nothing'; "):
         await feed.end("nothing")
     with pytest.raises(UnknownStream, match=r"^there is no stream 'nothing'; "):
-        await asyncio.wait_for(feed.changes("nothing", "inbox", 0, end), 3)
+        await asyncio.wait_for(feed.changes(Room("nothing", "inbox"), 0, end), 3)
 
 
 async def test_everybody_who_asks_for_a_stream_that_does_not_exist_is_refused(feed: Feed):

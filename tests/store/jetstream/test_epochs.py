@@ -7,6 +7,7 @@ import pytest
 from streams.jetstream.bucket import provision
 from streams.jetstream.feed import JetStreamFeed
 from streams.keys import LAYOUT_VERSION
+from streams.messages import Room
 from streams.store import EpochChanged, Position
 from tests.buckets import delete_bucket, write_meta
 from tests.store.heard import read
@@ -26,7 +27,7 @@ async def test_a_bucket_that_was_made_anew_begins_a_new_epoch(store, feed, conne
     assert after.epoch.base_ms >= before.epoch.base_ms
     assert after.revision < before.revision
     with pytest.raises(EpochChanged):
-        await feed.changes("todo", "inbox", 0, Position(before.epoch, after.revision))
+        await feed.changes(Room("todo", "inbox"), 0, Position(before.epoch, after.revision))
     assert await read(feed) == []
 
 
@@ -39,7 +40,7 @@ async def test_a_feed_that_slept_through_a_new_bucket_notices_as_it_reads(store,
         await put(store, number)
 
     with pytest.raises(EpochChanged):
-        await feed.changes("todo", "inbox", 0, before)
+        await feed.changes(Room("todo", "inbox"), 0, before)
 
 
 async def test_a_new_record_of_the_bucket_ends_the_epoch(store, feed, connection, namespace):
@@ -50,7 +51,7 @@ async def test_a_new_record_of_the_bucket_ends_the_epoch(store, feed, connection
     )
 
     with pytest.raises(EpochChanged):
-        await feed.changes("todo", "inbox", revision, await feed.end("todo"))
+        await feed.changes(Room("todo", "inbox"), revision, await feed.end("todo"))
 
     after = await feed.end("todo")
     assert after.epoch != before.epoch
@@ -66,7 +67,7 @@ async def test_whoever_restored_a_bucket_begins_an_epoch(store, feed, connection
         assert (await provision(connection, namespace, "todo", is_restored=True)).outcome == "updated"
 
     with pytest.raises(EpochChanged):
-        await feed.changes("todo", "inbox", before.revision, before)
+        await feed.changes(Room("todo", "inbox"), before.revision, before)
     after = await feed.end("todo")
     assert after == await JetStreamFeed(connection, namespace).end("todo")
     assert after.epoch.name != before.epoch.name

@@ -12,6 +12,7 @@ from streams.jetstream.feed import JetStreamFeed
 from streams.jetstream.kv_store import KvStore
 from streams.jetstream.provisioning import provision_application
 from streams.keys import LAYOUT_VERSION, REVOKED_STREAM
+from streams.messages import Room
 from streams.store import EpochChanged
 from streams.stream import Stream
 from tests.buckets import delete_bucket, write_meta
@@ -56,12 +57,12 @@ async def test_a_new_rule_is_news_to_every_group(store, feed, connection, namesp
     await provision(connection, namespace, "todo", guarded=True)
 
     with pytest.raises(EpochChanged):
-        await feed.changes("todo", "inbox", before.revision, await feed.end("todo"))
+        await feed.changes(Room("todo", "inbox"), before.revision, await feed.end("todo"))
     # The feed knows by now. The other group still has to hear of it.
     after = await feed.end("todo")
     assert after.epoch != before.epoch
     with pytest.raises(EpochChanged):
-        await feed.changes("todo", "work", before.revision, before)
+        await feed.changes(Room("todo", "work"), before.revision, before)
     assert [content(item) for item in await read(feed, group="work")] == ["first"]
 
 

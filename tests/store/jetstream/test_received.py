@@ -14,6 +14,7 @@ from streams.jetstream.connection import Connection
 from streams.jetstream.received import Message, headers_in
 from streams.jetstream.records import _usual_item, is_record, sequence, stored, subject_of
 from streams.keys import Namespace
+from streams.messages import Room
 from tests.browser import SECONDS
 from tests.conftest import Backend
 
@@ -159,7 +160,7 @@ async def test_what_we_write_is_read_at_one_go(
         async with asyncio.timeout(SECONDS):
             copies = [await came.get() for _ in range(3)]
     end = await jetstream.feed.end("todo")
-    read = (await jetstream.feed.changes("todo", "inbox", 0, end)).changes
+    read = (await jetstream.feed.changes(Room("todo", "inbox"), 0, end)).changes
 
     assert [_usual_item(copy) for copy in copies][1:] == read
     assert None not in [_usual_item(copy) for copy in copies]

@@ -8,7 +8,7 @@ from streams.jetstream.bucket import provision
 from streams.keys import LAYOUT_VERSION
 from streams.store import EpochChanged
 from tests.buckets import delete_bucket, vanishing, write_meta
-from tests.store.heard import listening
+from tests.store.heard import listening, rooms
 from tests.store.writes import address, put
 
 
@@ -20,7 +20,7 @@ async def test_where_the_newest_record_vanished_it_cannot_be_told_whether_all_wa
     end = await feed.end("todo")
 
     assert await feed.recent("todo", after, end) is None
-    found = await feed.changes_of("todo", ["inbox", "other"], after, end)
+    found = await feed.changes_of("todo", rooms(["inbox", "other"]), after, end)
 
     assert found.records == []
     assert found.position == end
@@ -55,7 +55,7 @@ async def test_a_bucket_made_anew_is_noticed_by_whoever_asks_for_groups(store, f
         await put(store, number)
 
     with pytest.raises(EpochChanged):
-        await feed.changes_of("todo", ["inbox", "other"], 0, before)
+        await feed.changes_of("todo", rooms(["inbox", "other"]), 0, before)
 
 
 async def test_keys_of_other_programs_are_left_out(store, feed, connection, namespace):

@@ -11,6 +11,7 @@ from streams.jetstream.bucket import provision
 from streams.jetstream.feed import JetStreamFeed
 from streams.jetstream.kv_store import KvStore
 from streams.keys import LAYOUT_VERSION
+from streams.messages import Room
 from tests.buckets import change_config, config_of, delete_bucket, write_meta
 from tests.store.writes import address, content, put, value
 
@@ -25,7 +26,7 @@ async def test_a_bucket_that_is_gone_is_no_stream(store, feed, connection, names
         store.get_group("todo", "inbox"),
         store.write(address(), lambda _: b"{}"),
         feed.end("todo"),
-        feed.changes("todo", "inbox", 0, end),
+        feed.changes(Room("todo", "inbox"), 0, end),
     ):
         with pytest.raises(
             UnknownStream, match=r"^there is no stream 'todo'; it has no bucket yet: provision it first$"
