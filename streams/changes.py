@@ -90,6 +90,11 @@ def json_object(text: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def just_id(item_id: str) -> bytes:
+    """The JSON object that says of an item which one it is, and nothing else."""
+    return b'{"id":' + orjson.dumps(item_id) + b"}"
+
+
 def with_id(item_id: str, text: bytes) -> bytes:
     """The JSON object `text` with `id` = `item_id`: the same bytes where it says so already.
 

@@ -11,9 +11,10 @@ import typer
 
 from streams.auth.configuration import ANONYMOUS_ONLY, TokenSettings
 from streams.cli.arguments import NOBODY, ListedOrigins, NamespaceName, NatsUrl, with_credentials
-from streams.cli.gateway_options import MIB, GatewayOptions, Grace, MaxUnread, Stall, WorkerCount
+from streams.cli.gateway_options import MIB, CacheSize, GatewayOptions, Grace, MaxUnread, Stall, WorkerCount
 from streams.cli.listening import HostName, listening_at
 from streams.cli.tokens import with_token_options
+from streams.gateway.cache import CACHE_BYTES
 from streams.gateway.health import GRACE_SECONDS
 from streams.gateway.laggards import STALL_SECONDS, UNREAD_BYTES
 from streams.jetstream.credentials import Credentials
@@ -57,6 +58,7 @@ def serve_clients(
     ] = None,
     stall: Stall = STALL_SECONDS,
     max_unread: MaxUnread = UNREAD_BYTES // MIB,
+    cache: CacheSize = CACHE_BYTES // MIB,
     grace: Grace = GRACE_SECONDS,
     drain_delay: Annotated[
         float,
@@ -96,6 +98,7 @@ def serve_clients(
         recheck_seconds=recheck,
         stall_seconds=stall,
         unread_bytes=max_unread * MIB,
+        cache_bytes=cache * MIB,
         grace_seconds=grace,
         drain_delay_seconds=drain_delay,
         nats=nats,

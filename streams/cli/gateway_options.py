@@ -51,6 +51,17 @@ MaxUnread: TypeAlias = Annotated[
         "waits are sent away.",
     ),
 ]
+CacheSize: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--cache",
+        envvar="STREAMS_GATEWAY_CACHE",
+        min=1,
+        metavar="MIB",
+        help="What a worker may keep of the items that clients watch. Above it, those of large groups are "
+        "read from NATS when they are needed.",
+    ),
+]
 Grace: TypeAlias = Annotated[
     float,
     typer.Option(
@@ -89,6 +100,7 @@ class GatewayOptions:
     recheck_seconds: float | None
     stall_seconds: float
     unread_bytes: int
+    cache_bytes: int
     grace_seconds: float
     drain_delay_seconds: float
     """How long it says that it is not ready, before it ends."""

@@ -118,6 +118,7 @@ async def serve_gateway(
             recheck_seconds=options.recheck_seconds,
             stall_seconds=options.stall_seconds,
             unread_bytes=options.unread_bytes,
+            cache_bytes=options.cache_bytes,
             grace_seconds=options.grace_seconds,
             measures=measures,
         ) as hub,

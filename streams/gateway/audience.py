@@ -24,7 +24,8 @@ from streams.gateway.follower import Follower
 from streams.gateway.frames import text_frame
 from streams.gateway.group import Shown
 from streams.gateway.measures import Measures
-from streams.gateway.states import States
+from streams.gateway.members import Members
+from streams.gateway.states import GroupTooLarge, States
 from streams.gateway.waiting import Told, Waiting, forms, speaker, told
 from streams.gateway.watcher import Watcher
 from streams.messages import CLOSE_SERVICE_RESTART, Room
@@ -37,7 +38,8 @@ class Audience:
     Where `room` is a single item, that alone is followed: then all of them
     watch it, and nothing else of the group is known here.
 
-    `changed` is called when frames begin to wait here.
+    `changed` is called when frames begin to wait here, `grown` when the items
+    take more memory than before, or less.
     """
 
     def __init__(
@@ -46,22 +48,29 @@ class Audience:
         room: Room,
         measures: Measures,
         changed: Callable[[Audience], None],
+        grown: Callable[[Audience], None] = lambda _: None,
     ) -> None:
         self.room = room
         self.joining = 0
         """Joins under way: they keep the group alive although nobody watches yet."""
-        self.follower = Follower(feed, room, shown=self._show, event=self._tell, restarted=self.send_away)
-        self._measures, self._changed = measures, changed
+        self.follower = Follower(
+            feed,
+            room,
+            shown=self._show,
+            event=self._tell,
+            restarted=self.send_away,
+            begun=lambda: grown(self),
+        )
+        self._measures, self._changed, self._grown = measures, changed, grown
         self._envelope = Envelope(room.stream, room.group)
-        self._everyone: dict[Watcher, None] = {}
-        self._by_item: dict[str, dict[Watcher, None]] = {}
+        self._members = Members()
         self.changed_at = 0.0
         """When something last changed here, by the monotonic clock. 0: not since the group was read."""
         self._tails = Tails()
         self._pending: list[Waiting] = []
         self._shown = self._told = 0
         """How many changes there were, and how many of them those know who are not behind."""
-        self.states = States(self._envelope, lambda: self.follower.group)
+        self.states = States(self._envelope, lambda: self.follower.group, lambda: grown(self))
         self._behind = Behind(self.states.parts)
 
     @property
@@ -72,34 +81,37 @@ class Audience:
 
     @property
     def empty(self) -> bool:
-        return not (self._everyone or self._by_item or self.joining)
+        return not (self._members or self.joining)
 
     @property
     def rooms_watched(self) -> int:
         """The group and its items, each once for every watcher."""
-        return len(self._everyone) + sum(map(len, self._by_item.values()))
+        return len(self._members)
+
+    @property
+    def held_bytes(self) -> int:
+        """What the values take that are here, and the frames made of them."""
+        group = self.follower.group
+        return group.size - group.absent_bytes + self.states.made_bytes
+
+    def let_values_go(self) -> int:
+        """Keep none of that: what is relayed needs none. How many values there were."""
+        self.states.forget()
+        return self.follower.group.let_values_go()
 
     def watchers(self) -> set[Watcher]:
-        return set(self._everyone).union(*self._by_item.values())
+        return self._members.all()
 
     def add(self, watcher: Watcher, room: Room) -> bool:
         """Whether it is new here: it was told nothing of the group before."""
-        is_new = not self._is_watched_by(watcher)
-        if room.id is None:
-            self._everyone[watcher] = None
-        else:
-            self._by_item.setdefault(room.id, {})[watcher] = None
+        is_new = watcher not in self._members
+        self._members.add(watcher, room)
         return is_new
 
     def remove(self, watcher: Watcher, room: Room) -> None:
-        if room.id is None:
-            self._everyone.pop(watcher, None)
-            self._behind.end_parts(watcher)
-        elif watchers := self._by_item.get(room.id):
-            watchers.pop(watcher, None)
-            if not watchers:
-                del self._by_item[room.id]
-        if watcher in self._behind and not self._is_watched_by(watcher):
+        self._members.discard(watcher, room)
+        self._behind.owe_no_more(watcher, room)
+        if watcher in self._behind and watcher not in self._members:
             self._behind.discard(watcher)
 
     def heartbeat(self, watcher: Watcher, room: Room) -> bytes | None:
@@ -131,7 +143,7 @@ class Audience:
             self._note(pending)
         self._told = self._shown
         self._measure(pending)
-        everyone = [each for each in self._everyone if each not in self._behind]
+        everyone = [each for each in self._members.everyone if each not in self._behind]
         speakers = {each.speaker for each in pending if each.speaker is not None}
         ways, out = forms(pending, self._envelope), list[Told]()
         if speakers:
@@ -145,7 +157,7 @@ class Audience:
         else:
             for is_extended, form in ways.items():
                 out.append(told([each for each in everyone if each.is_extended == is_extended], form))
-        if self._by_item:
+        if self._members.by_item:
             out += self._for_items(ways)
         return [each for each in out if each.watchers and each.messages]
 
@@ -159,6 +171,7 @@ class Audience:
         self._told = self._shown
         self._behind.forget()
         self.states.forget()
+        self._grown(self)
         for watcher in self.watchers():
             self._measures.resyncs["restarted"] += 1
             watcher.close(CLOSE_SERVICE_RESTART, "the stream was made anew, or has new rules")
@@ -170,46 +183,66 @@ class Audience:
 
         It knows what all others know; or, outdated, it needs the whole state.
         """
-        if not self._is_watched_by(watcher):
+        if watcher not in self._members:
             # Its join is under way, and will find that it is behind.
             return
         self._behind.add(watcher, self._told, is_outdated=is_outdated)
+
+    def owe(self, watcher: Watcher, room: Room) -> None:
+        """A watcher that is behind has joined a room: it is told what that holds with all else."""
+        self._behind.owe(watcher, room)
 
     def is_behind(self, watcher: Watcher) -> bool:
         return watcher in self._behind
 
     def is_watched(self, watcher: Watcher, room: Room) -> bool:
         """Whether its state was sent, or is owed: not before a join has come so far."""
-        return watcher in (self._everyone if room.id is None else self._by_item.get(room.id, ()))
+        return watcher in self._members.of(room)
 
     def catch_up(self, watcher: Watcher, rooms: Sequence[Room]) -> list[bytes]:
         """The frames for a watcher of these rooms that reads again, when nothing else waits here.
 
         From then on it gets what all others get.
+
+        Raises:
+            GroupTooLarge: It cannot be told.
+            ValuesAbsent: Not yet. It is behind still.
         """
         cursor, missed = self._behind.cursor(watcher), self._behind.missed(watcher)
-        self._behind.discard(watcher)
         is_everything = any(room.id is None for room in rooms)
+        owed = self._behind.owed(watcher)
         if missed is not None and not is_everything:
-            ids = {room.id for room in rooms}
+            ids = {room.id for room in rooms if room not in owed}
             missed = [each for each in missed if each.id in ids]
         elif missed is not None and is_most(self.follower.group, missed):
             missed = None
         if missed is None:
-            frames = [frame for room in rooms if (frame := self.states.of(room, watcher)) is not None]
+            try:
+                frames = [frame for room in rooms if (frame := self.states.of(room, watcher)) is not None]
+            except GroupTooLarge:
+                self._behind.discard(watcher)
+                raise
             if len(frames) < len(rooms):
                 self._behind.begin_parts(watcher, self._told, is_new=False)
+            else:
+                self._behind.discard(watcher)
             # It may have joined while it was behind, and missed nothing.
             self._measures.resyncs["slow"] += cursor < self._told
         else:
             frames = what_became(missed, self.follower.group, self._frame)
+            frames += [self.states.item_sync(room.id) for room in owed if room.id is not None]
+            self._behind.discard(watcher)
         if is_everything:
             heard = 0 if missed is None else len(frames)
             self._measures.conflated += max(0, self._told - cursor - heard)
         return frames
 
     def begin_parts(self, watcher: Watcher, *, is_new: bool) -> None:
-        """Owe the whole state, in parts, to one who joins the group: it is behind until it has them all."""
+        """Owe the whole state, in parts, to one who joins the group: it is behind until it has them all.
+
+        Raises:
+            ValuesAbsent: Not yet.
+        """
         self._behind.begin_parts(watcher, self._told, is_new=is_new)
 
     def is_receiving(self, watcher: Watcher) -> bool:
@@ -220,17 +253,13 @@ class Audience:
         """The next part for a watcher that takes it. None: it has to `catch_up` now."""
         return self._behind.next_part(watcher)
 
-    def _is_watched_by(self, watcher: Watcher) -> bool:
-        return watcher in self._everyone or any(watcher in each for each in self._by_item.values())
-
     def _note(self, pending: Sequence[Waiting]) -> None:
         """Keep what those who are behind are not told now."""
         number = self._told
         for waiting in pending:
             if waiting.kind is None or waiting.item_id is None:
-                heard = (self._everyone, self._by_item.get(waiting.item_id or "", {}))
                 self._measures.dropped += sum(
-                    any(each in who for who in heard) and each.session != waiting.speaker
+                    self._members.hear(waiting.item_id, each) and each.session != waiting.speaker
                     for each in self._behind
                 )
             else:
@@ -243,10 +272,12 @@ class Audience:
         for number, waiting in enumerate(ways[False]):
             if waiting.item_id is None:
                 continue
-            for watcher in self._by_item.get(waiting.item_id, ()):
+            for watcher in self._members.by_item.get(waiting.item_id, ()):
                 # Who watches the whole group has these frames already.
                 if not (
-                    watcher in self._everyone or watcher in self._behind or watcher.session == waiting.speaker
+                    watcher in self._members.everyone
+                    or watcher in self._behind
+                    or watcher.session == waiting.speaker
                 ):
                     heard.setdefault(watcher, []).append(ways[watcher.is_extended][number])
         return [told([watcher], own) for watcher, own in heard.items()]
@@ -261,11 +292,12 @@ class Audience:
     def _show(self, changes: list[Shown]) -> None:
         self._measures.changes += len(changes)
         self.states.forget()
+        self._grown(self)
         self.changed_at = time.monotonic()
         if self._tails:
             for change in changes:
                 self._tails.stored(change.id, change.revision)
-        if not (self._everyone or self._by_item):
+        if not self._members:
             return
         self._shown += len(changes)
         for change in changes:
@@ -277,7 +309,7 @@ class Audience:
         draft = read_draft(event.id, event.event)
         if draft is not None:
             self._grow(draft)
-        elif self._everyone or self._by_item:
+        elif self._members:
             frame = text_frame(self._envelope.event(event.id, event.event))
             self._wait(Waiting(event.id, frame, speaker(event.event), None, 0, 0))
 
@@ -289,7 +321,7 @@ class Audience:
         before = self._pending[-1].draft if self._pending else None
         if before is not None and draft.follows(before):
             before.grow(draft)
-        elif self._everyone or self._by_item:
+        elif self._members:
             self._wait(Waiting(draft.id, b"", None, None, 0, 0, draft))
 
     def _frame(self, kind: Kind, item_id: str, item: bytes, revision: int, time_ms: int) -> bytes:

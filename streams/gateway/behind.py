@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from streams.gateway.backlog import Backlog, Kind, Missed
 from streams.gateway.watcher import Watcher
+from streams.messages import Room
 
 SMALLEST_BACKLOG = 64
 """A backlog that is larger than this and than the group is given up: the whole group is sent instead."""
@@ -21,6 +22,8 @@ class Behind:
         """Who it is, and the last change that it was told."""
         self._outdated: set[Watcher] = set()
         """Those of them who need the whole state."""
+        self._owed: dict[Watcher, set[Room]] = {}
+        """The items that some of them have joined since, of which they were told nothing yet."""
         self._receiving: dict[Watcher, Iterator[bytes]] = {}
         """Those who are sent it in parts, and the parts that they have not got yet."""
         self._parts: tuple[list[bytes], int] | None = None
@@ -48,9 +51,26 @@ class Behind:
         """It is told all from now on, or watches nothing here any more."""
         self._cursors.pop(watcher, None)
         self._outdated.discard(watcher)
+        self._owed.pop(watcher, None)
         self.end_parts(watcher)
         if not self._cursors:
             self.backlog.clear()
+
+    def owe(self, watcher: Watcher, room: Room) -> None:
+        """It has joined a room meanwhile, whose state it is to be told when it is told of the others."""
+        if room.id is None:
+            self._outdated.add(watcher)
+        else:
+            self._owed.setdefault(watcher, set()).add(room)
+
+    def owed(self, watcher: Watcher) -> set[Room]:
+        return self._owed.get(watcher, set())
+
+    def owe_no_more(self, watcher: Watcher, room: Room) -> None:
+        """It has left a room. Of a whole group that it was sent in parts, it gets no more of them."""
+        self.owed(watcher).discard(room)
+        if room.id is None:
+            self.end_parts(watcher)
 
     def missed(self, watcher: Watcher) -> list[Missed] | None:
         """What changed since it fell behind. None: it needs the whole state."""

@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import TypeAlias
 
-import orjson
-
-from streams.changes import ItemSet
+from streams.changes import ItemSet, just_id
 from streams.gateway.backlog import Kind, Missed
-from streams.gateway.group import Group
+from streams.gateway.group import Group, values_of
 
 SINGLE_BYTES = 64 * 1024
 """Items that are not larger, all together, are sent one by one, however much of the group they are."""
@@ -32,19 +30,23 @@ def what_became(missed: Sequence[Missed], group: Group, framed: Framed) -> list[
 
     It may be told `create` only of what it has not got, `update` and
     `delete` only of what it has.
+
+    Raises:
+        ValuesAbsent: What the items are now is not here.
     """
-    deleted, updated, created = list[bytes](), list[bytes](), list[ItemSet]()
+    deleted, updated, created = list[bytes](), list[ItemSet](), list[ItemSet]()
     for each in missed:
         item = group.item(each.id)
         if each.is_held and (item is None or each.is_new):
             # An item that was made anew stands behind the others, as it does for everybody.
             revision = each.revision if item is None else item.revision - 1
-            gone = b'{"id":' + orjson.dumps(each.id) + b"}"
-            deleted.append(framed("delete", each.id, gone, revision, each.time_ms))
+            deleted.append(framed("delete", each.id, just_id(each.id), revision, each.time_ms))
         if item is not None and each.is_held and not each.is_new:
-            updated.append(framed("update", each.id, item.value, item.revision, item.time_ms))
+            updated.append(item)
         elif item is not None:
             created.append(item)
     created.sort(key=attrgetter("created", "id"))
+    values_of(updated + created)
+    changed = [framed("update", item.id, item.value, item.revision, item.time_ms) for item in updated]
     made = [framed("create", item.id, item.value, item.revision, item.time_ms) for item in created]
-    return deleted + updated + made
+    return deleted + changed + made

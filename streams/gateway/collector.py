@@ -111,6 +111,16 @@ _COUNTED: tuple[tuple[str, str, Callable[[Measures], int]], ...] = (
         lambda measures: measures.stalled,
     ),
     (
+        "values_let_go",
+        "Values of items of watched groups that were let go because all took too much memory",
+        lambda measures: measures.values_let_go,
+    ),
+    (
+        "values_read",
+        "Values of items that were let go, and read again because a client was to be told of them",
+        lambda measures: measures.values_read,
+    ),
+    (
         "changes_repaired",
         "Changes that were missed, and found by comparing with the bucket, since the start",
         lambda measures: measures.repairs,
@@ -174,7 +184,7 @@ class GatewayCollector(Collector):
         )
         yield _gauge("clients_behind", "Clients that do not read what waits for them", hub.behind)
         yield _gauge("unread_bytes", "What waits for clients to be read, in this process", hub.unread_bytes)
-        yield _gauge("cached_bytes", "Items of all groups that are followed", hub.cached_bytes)
+        yield _gauge("cached_bytes", "Values of items, and frames made of them", hub.cache.bytes)
         yield _gauge(
             "memory_limit_bytes", "Memory that the container, or else the machine, has", self._memory_limit
         )

@@ -18,12 +18,13 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from streams.changes import Change, EventSent, ItemDeleted
 from streams.errors import StoreUnavailable
 from streams.gateway.group import Group, Shown
+from streams.gateway.values import read_again, take_in
 from streams.gateway.wish import Wish
 from streams.messages import Room
 from streams.store import Epoch, EpochChanged, Feed, Position
@@ -90,6 +91,8 @@ class Follower:
         self._feed = feed
         self._shown, self._event, self._restarted, self._begun = shown, event, restarted, begun
         self._waiting: list[asyncio.Future[None]] = []
+        self._reading = asyncio.Lock()
+        """Held while values are read again."""
         self._wish = Wish()
         """To look at the bucket. Where it has a keeper, nobody waits for that."""
         self._losses = self._losses_verified = 0
@@ -149,6 +152,27 @@ class Follower:
         shown = self.group.apply(change)
         if shown is not None and self.loaded:
             self._shown([shown])
+
+    async def read_values(self, ids: Sequence[str]) -> None:
+        """Have the values of these items in the group, as far as they are there, if they had been let go.
+
+        Raises:
+            StoreUnavailable: They cannot be read.
+        """
+        async with self._reading:
+            # Somebody else may have had some of them read meanwhile.
+            while absent := self.group.are_absent(ids):
+                group = self.group
+                try:
+                    read = await read_again(self._feed, self.room, group, absent)
+                except EpochChanged:
+                    # All that is known is void.
+                    self._lose()
+                    await self.fresh()
+                    continue
+                if group is self.group:
+                    missed = take_in(group, read, absent)
+                    self._shown(missed)
 
     # For a keeper.
 

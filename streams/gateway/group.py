@@ -9,16 +9,21 @@ from reads of the bucket alike. Two rules make one state of them:
 What a watcher is told follows from what the group held a moment ago, and all
 watchers hold the same: `create` only for an item they do not have, `update`
 and `delete` only for one they have.
+
+For that it needs to know which items there are, and their revisions. Their
+values may be let go where memory is short, and read again when they are to be
+shown.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from heapq import nlargest
 from operator import attrgetter
 from typing import Literal
 
-from streams.changes import ItemDeleted, ItemSet, Stored, with_id
+from streams.changes import ItemDeleted, ItemSet, Stored, just_id, with_id
 from streams.digest import Digest
 from streams.store import Delta, Epoch, Position
 
@@ -37,6 +42,14 @@ class Shown:
     revision: int
     time_ms: int
     """When it was committed, in milliseconds since 1970; 0: nobody knows."""
+
+
+class ValuesAbsent(Exception):
+    """What is asked for cannot be shown before the values of these items are read again."""
+
+    def __init__(self, ids: list[str]) -> None:
+        self.ids = ids
+        super().__init__(f"the values of {len(ids)} items were let go")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +81,11 @@ class Group:
         self.newest = 0
         """The highest revision that was taken in. Between `position` and this, others may be missing."""
         self.size = 0
-        """Bytes of all values."""
+        """Bytes of all values, whether they are here or not."""
+        self._absent: dict[str, int] = {}
+        """The items whose values were let go, and how long these were."""
+        self.absent_bytes = 0
+        """All of them together."""
 
     @property
     def position(self) -> Position | None:
@@ -83,7 +100,7 @@ class Group:
             return None
         self.newest = max(self.newest, change.revision)
         if held is not None:
-            self.size -= len(held.value)
+            self._forget_value(held)
         if self._digest is not None:
             self._digest.note(change.id, 0 if held is None else held.revision)
         match change:
@@ -100,7 +117,7 @@ class Group:
                 if held is None:
                     return None
                 del self._items[change.id]
-                return Shown("delete", change.id, held.value, change.revision, change.time_ms)
+                return Shown("delete", change.id, _as_it_went(held), change.revision, change.time_ms)
 
     def catch_up(self, delta: Delta) -> list[Shown]:
         """Take in what was read from the bucket, and with it its position.
@@ -122,12 +139,12 @@ class Group:
         gone = [i for i in self._items.values() if i.id not in present and i.revision <= position]
         for item in gone:
             del self._items[item.id]
-            self.size -= len(item.value)
+            self._forget_value(item)
             if self._digest is not None:
                 self._digest.note(item.id, item.revision)
             self._note_gone(item.id, position)
         # Revision and time of such a delete are not known any more; the position is not below it.
-        deletes = [Shown("delete", item.id, item.value, position, 0) for item in gone]
+        deletes = [Shown("delete", item.id, _as_it_went(item), position, 0) for item in gone]
         return deletes + self.catch_up(whole)
 
     def items(self) -> list[ItemSet]:
@@ -177,6 +194,37 @@ class Group:
     def __len__(self) -> int:
         return len(self._items)
 
+    # Values that are not here.
+
+    def let_values_go(self) -> int:
+        """Keep of every item only that it is there. How many values went."""
+        before = len(self._absent)
+        for item in self._items.values():
+            if item.value:
+                self._absent[item.id] = len(item.value)
+                self._items[item.id] = replace(item, value=b"")
+        self.absent_bytes = self.size
+        return len(self._absent) - before
+
+    def are_absent(self, ids: Iterable[str]) -> list[str]:
+        """Those of them that are there, and whose values are not here."""
+        return [item_id for item_id in ids if item_id in self._absent]
+
+    def fill(self, changes: Iterable[Stored]) -> list[Shown]:
+        """Take in the newest versions of some items, with their values. What was missed comes back."""
+        shown = list[Shown]()
+        for change in changes:
+            held = self._items.get(change.id)
+            if isinstance(change, ItemSet) and held is not None and held.revision == change.revision:
+                if not held.value:
+                    self._forget_value(held)
+                    value = with_id(change.id, change.value)
+                    self.size += len(value)
+                    self._items[change.id] = replace(held, value=value)
+            elif (seen := self.apply(change)) is not None:
+                shown.append(seen)
+        return shown
+
     def reach(self, position: Position) -> None:
         """Everything up to there is in."""
         self._epoch = position.epoch
@@ -187,6 +235,11 @@ class Group:
     def _present(self, item_id: str) -> int:
         item = self._items.get(item_id)
         return 0 if item is None else item.revision
+
+    def _forget_value(self, item: ItemSet) -> None:
+        absent = self._absent.pop(item.id, 0)
+        self.absent_bytes -= absent
+        self.size -= absent or len(item.value)
 
     def _note_gone(self, item_id: str, revision: int) -> None:
         # Behind the others: the oldest is the first to be forgotten.
@@ -203,6 +256,26 @@ class Group:
         self._gone = dict(needed + keep)
         # Where many are needed, as while very many are deleted at once, not with every further one again.
         self._most_gone = 2 * max(FEW_DELETES, sum(gone > self._position for gone in self._gone.values()))
+
+
+def values_of(items: Iterable[ItemSet]) -> list[bytes]:
+    """Their values.
+
+    Raises:
+        ValuesAbsent: They are not here.
+    """
+    values, absent = list[bytes](), list[str]()
+    for item in items:
+        values.append(item.value)
+        if not item.value:
+            absent.append(item.id)
+    if absent:
+        raise ValuesAbsent(absent)
+    return values
+
+
+def _as_it_went(item: ItemSet) -> bytes:
+    return item.value or just_id(item.id)
 
 
 _BY_CREATION = attrgetter("created", "id")

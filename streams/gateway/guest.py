@@ -16,7 +16,7 @@ from streams import envelope
 from streams.access import AuthRequest, Caller
 from streams.envelope import PING, PONG, Envelope
 from streams.gateway.frames import text_frame
-from streams.gateway.outbox import NotNow
+from streams.gateway.not_told import NotNow, NotYet
 from streams.gateway.pace import Pace
 from streams.gateway.proof import Line, Proof
 from streams.gateway.session import MAX_SUBSCRIPTIONS, Session, TooManySubscriptions
@@ -251,10 +251,14 @@ class Guest:
         self._hub.join(self, join)
 
     def _ask(self, question: Ids | Page) -> None:
+        if self._is_in_pace():
+            self._answer(question)
+        else:
+            self.say_no("TOO_FAST", "questions come too fast; wait a moment", question.subscription)
+
+    def _answer(self, question: Ids | Page) -> None:
         room = self._rooms.room(question.subscription)
         try:
-            if not self._is_in_pace():
-                raise NotNow("TOO_FAST", "questions come too fast; wait a moment")
             if room is None:
                 raise NotNow("NOT_JOINED", "there is no such subscription")
             if isinstance(question, Ids):
@@ -263,6 +267,8 @@ class Guest:
                 self._hub.outbox.tell_page(self, room, question.before, question.last)
         except NotNow as refused:
             self.say_no(refused.code, str(refused), question.subscription)
+        except NotYet as first:
+            self._hub.cache.fetch(self, first.audience, first.ids, lambda: self._answer(question))
 
     def _say_refused(self, room: Room, code: str, sentence: str) -> None:
         self._hub.guests.tally.refused[code] += 1

@@ -15,22 +15,21 @@ from typing import Any
 
 from streams.errors import (
     BucketNotUsable,
-    InvalidName,
-    NotLetIn,
     StoreUnavailable,
     UnknownStream,
 )
 from streams.gateway.access import Access
 from streams.gateway.audience import Audience
 from streams.gateway.audiences import Audiences
+from streams.gateway.cache import CACHE_BYTES, Cache
 from streams.gateway.guests import Guests
 from streams.gateway.health import GRACE_SECONDS, Health, Signs
+from streams.gateway.joins import Joins
 from streams.gateway.keepers import Keepers
 from streams.gateway.laggards import STALL_SECONDS, UNREAD_BYTES, Laggards
 from streams.gateway.measures import Measures
-from streams.gateway.outbox import TOO_LARGE, TOO_LARGE_SENTENCE, Outbox
+from streams.gateway.outbox import Outbox
 from streams.gateway.staleness import Staleness
-from streams.gateway.states import GroupTooLarge
 from streams.gateway.watcher import Watcher
 from streams.messages import CLOSE_INTERNAL_ERROR, Join, Room
 from streams.store import Feed, Store
@@ -60,6 +59,7 @@ class Hub:
         look_for_losses_seconds: float,
         stall_seconds: float,
         unread_bytes: int,
+        cache_bytes: int,
         grace_seconds: float,
     ) -> None:
         self.access, self.measures = access, measures
@@ -72,8 +72,20 @@ class Hub:
         self.staleness = Staleness(lambda: access.is_connected, self.keepers, self.guests.say_stale)
         self.audiences = Audiences()
         self._followers: dict[Audience, asyncio.Task[None]] = {}
+        self.cache = Cache(cache_bytes, self.audiences, tasks, measures, self._end_if_empty)
         laggards = Laggards(measures, stall_seconds=stall_seconds, unread_bytes=unread_bytes)
-        self.outbox = Outbox(self.audiences, access, tasks, measures, laggards, self.guests.send_away)
+        self.outbox = Outbox(
+            self.audiences, access, tasks, measures, laggards, self.cache, self.guests.send_away
+        )
+        self._joins = Joins(
+            access,
+            self.audiences,
+            self.outbox,
+            self.cache,
+            measures,
+            follow=self._audience,
+            end_later=self._end_later,
+        )
         self._loop = asyncio.get_running_loop()
 
     @classmethod
@@ -89,6 +101,7 @@ class Hub:
         recheck_seconds: float | None = None,
         stall_seconds: float = STALL_SECONDS,
         unread_bytes: int = UNREAD_BYTES,
+        cache_bytes: int = CACHE_BYTES,
         grace_seconds: float = GRACE_SECONDS,
         measures: Measures | None = None,
     ) -> AsyncIterator[Hub]:
@@ -96,8 +109,9 @@ class Hub:
 
         Rules are asked again about everybody every `recheck_seconds`. A
         client that takes nothing for `stall_seconds` is sent away, and some
-        are when more than `unread_bytes` wait for all of them. Without NATS
-        this gateway says for `grace_seconds` that it is ready.
+        are when more than `unread_bytes` wait for all of them. Of what groups
+        hold, about `cache_bytes` are kept at most, the rest is read when it is
+        needed. Without NATS this gateway says for `grace_seconds` that it is ready.
         """
         async with background_tasks() as tasks:
             hub = cls(
@@ -109,6 +123,7 @@ class Hub:
                 look_for_losses_seconds=look_for_losses_seconds,
                 stall_seconds=stall_seconds,
                 unread_bytes=unread_bytes,
+                cache_bytes=cache_bytes,
                 grace_seconds=grace_seconds,
                 measures=measures or Measures(),
             )
@@ -122,7 +137,7 @@ class Hub:
 
         Returns at once. A room that cannot be joined is refused in the room.
         """
-        self._tasks.start(self._join(watcher, join), name=f"gateway: join {join.room}")
+        self._tasks.start(self._joins.join(watcher, join), name=f"gateway: join {join.room}")
 
     def start(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         """Run something for a client beside everything else. It handles whatever it raises."""
@@ -161,11 +176,6 @@ class Hub:
         return self.outbox.laggards.unread_bytes
 
     @property
-    def cached_bytes(self) -> int:
-        """The values of all items of all groups that are watched."""
-        return sum(audience.follower.group.size for audience in self.audiences)
-
-    @property
     def oldest_check_seconds(self) -> float:
         """How long ago the question began by which all that is watched was last known to be complete."""
         return self.keepers.age_seconds
@@ -189,95 +199,10 @@ class Hub:
         """Why new clients had better go elsewhere; empty: they need not. Anybody may read it."""
         return self.health.not_ready(self.signs)
 
-    async def _join(self, watcher: Watcher, join: Join) -> None:
-        room = join.room
-        try:
-            # Before anything is read: a refusal says nothing of what there is, not even by its time.
-            async with watcher.questions:
-                await self.access.check(watcher.caller, room)
-            audience = await self._confirmed(watcher, room)
-            # From here on nothing waits: what is pending was committed before
-            # the state that is sent now, and goes to those who were here before.
-            if watcher.watches(room):
-                if room.id is None:
-                    self._take_items(watcher, audience)
-                self.outbox.flush()
-                is_new = audience.add(watcher, room)
-                self.measures.joins += 1
-                self.outbox.tell_state(watcher, audience, join, is_new=is_new)
-        except NotLetIn as error:
-            log.info("a join was refused: %s session=%s room=%s", error.reason, watcher.session, room)
-            _refuse(watcher, room, error.code, str(error))
-            return
-        except GroupTooLarge:
-            _refuse(watcher, room, TOO_LARGE, TOO_LARGE_SENTENCE)
-            return
-        except (InvalidName, UnknownStream) as error:
-            _refuse(watcher, room, "STREAM_NOT_FOUND", str(error))
-            return
-        except BucketNotUsable as error:
-            log.error("a join was refused: %s", error)
-            _refuse(watcher, room, "STREAM_NOT_USABLE", "this stream cannot be served at present")
-            return
-        except StoreUnavailable as error:
-            log.warning("a join failed; its socket is closed: %s room=%s", error, room)
-            watcher.close(CLOSE_INTERNAL_ERROR, "NATS is away; come back")
-            return
-        except Exception:
-            log.exception("a join failed; its socket is closed room=%s", room)
-            watcher.close(CLOSE_INTERNAL_ERROR, "internal error")
-            return
-
-    async def _confirmed(self, watcher: Watcher, room: Room) -> Audience:
-        """The group, fresh, when it is certain that the watcher may have it.
-
-        Raises: What a join is refused with.
-        """
-        while True:
-            audience = await self._fresh(watcher, room)
-            group = audience.follower.group
-            await self.access.confirm(lambda: watcher.caller, room, is_guarded=audience.is_guarded)
-            # That may have taken long: the group may have been let go, or begun anew with other rules,
-            # or the watcher, who asks for an item, has joined its group.
-            if (
-                audience in self.audiences
-                and audience.follower.group is group
-                and audience.room == self.audiences.followed_for(watcher, room)
-            ):
-                return audience
-
-    async def _fresh(self, watcher: Watcher, room: Room) -> Audience:
-        audience = self._audience(self.audiences.followed_for(watcher, room))
-        audience.joining += 1
-        try:
-            # Also where the group is known already: the state that is sent
-            # must not be older than what this client has seen elsewhere.
-            await audience.follower.fresh()
-        finally:
-            audience.joining -= 1
-            self._end_later(audience)
-        return audience
-
-    def _take_items(self, watcher: Watcher, audience: Audience) -> None:
-        """The watcher joins a group of which it has joined items: it is told of all by one from now on."""
-        alone, group = self.audiences.alone(watcher, audience.room), audience.follower.group
-        for room, before in alone.items():
-            # The two hear of a change one after the other. The group must not know less than it was told.
-            change = before.follower.group.last_change(room.id or "")
-            if change is not None:
-                audience.follower.hear(change)
-        self.outbox.flush()
-        for room, before in alone.items():
-            before.remove(watcher, room)
-            audience.add(watcher, room)
-            if group.revision_of(room.id or "") > before.follower.group.revision_of(room.id or ""):
-                self.outbox.tell_item(watcher, audience, room)
-            self._end_later(before)
-
     def _audience(self, followed: Room) -> Audience:
         audience = self.audiences.get(followed)
         if audience is None:
-            audience = Audience(self._feed, followed, self.measures, self.outbox.mark)
+            audience = Audience(self._feed, followed, self.measures, self.outbox.mark, self.cache.note)
             self.audiences.add(audience)
             self._followers[audience] = self._tasks.start(
                 self._follow(audience), name=f"gateway: follow {followed}"
@@ -302,8 +227,7 @@ class Hub:
             for watcher in audience.watchers():
                 watcher.close(CLOSE_INTERNAL_ERROR, "internal error")
         finally:
-            self.audiences.discard(audience)
-            self._followers.pop(audience, None)
+            self._forget(audience)
 
     def _end_later(self, audience: Audience) -> None:
         if audience.empty:
@@ -311,11 +235,10 @@ class Hub:
 
     def _end_if_empty(self, audience: Audience) -> None:
         if audience.empty and audience in self.audiences:
-            self._followers.pop(audience).cancel()
-            self.audiences.discard(audience)
+            self._followers[audience].cancel()
+            self._forget(audience)
 
-
-def _refuse(watcher: Watcher, room: Room, code: str, sentence: str) -> None:
-    # It may have left meanwhile, or lost the room already.
-    if watcher.watches(room):
-        watcher.refuse(room, code, sentence)
+    def _forget(self, audience: Audience) -> None:
+        self.audiences.discard(audience)
+        self._followers.pop(audience, None)
+        self.cache.forget(audience)

@@ -65,6 +65,10 @@ class Measures:
     """Events that a slow client never gets, each once for every such client."""
     repairs: int = 0
     """Changes that were missed, and found by comparing with the bucket."""
+    values_let_go: int = 0
+    """Values of items of watched groups that were let go because all took too much memory, and ..."""
+    values_read: int = 0
+    """... that were read again because somebody was to be told of them."""
     resyncs: Counter[str] = field(default_factory=Counter)
     """Clients that were given the whole state anew, by reason: `slow`, ..."""
     stalled: int = 0

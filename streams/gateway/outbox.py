@@ -16,8 +16,11 @@ from streams.errors import StreamsError
 from streams.gateway.access import Access
 from streams.gateway.audience import Audience
 from streams.gateway.audiences import Audiences
+from streams.gateway.cache import Cache
+from streams.gateway.group import ValuesAbsent
 from streams.gateway.laggards import Laggards
 from streams.gateway.measures import Measures
+from streams.gateway.not_told import TOO_LARGE, TOO_LARGE_SENTENCE, NotNow, NotYet
 from streams.gateway.states import GroupTooLarge
 from streams.gateway.waiting import Told
 from streams.gateway.watcher import Watcher
@@ -37,18 +40,6 @@ HELD_SECONDS = 30.0
 """How long frames may wait for revocations to be known, before everybody is sent away."""
 
 
-TOO_LARGE = "GROUP_TOO_LARGE"
-TOO_LARGE_SENTENCE = "this group is too large to be sent in one piece; take a client of the extended dialect"
-
-
-class NotNow(Exception):
-    """What a client asks for cannot be told. It is told why: a code and a sentence."""
-
-    def __init__(self, code: str, sentence: str) -> None:
-        self.code = code
-        super().__init__(sentence)
-
-
 class Outbox:
     """What all audiences have to tell, and who does not read it."""
 
@@ -59,9 +50,10 @@ class Outbox:
         tasks: BackgroundTasks,
         measures: Measures,
         laggards: Laggards,
+        cache: Cache,
         send_away: Callable[[int, str], None],
     ) -> None:
-        self.laggards = laggards
+        self.laggards, self._cache = laggards, cache
         self._audiences, self._access, self._tasks = audiences, access, tasks
         self._measures, self._send_away = measures, send_away
         self._dirty: list[Audience] = []
@@ -87,26 +79,29 @@ class Outbox:
 
         Raises:
             GroupTooLarge: It cannot be told.
+            ValuesAbsent: Not yet. Nothing has happened.
         """
         if watcher.is_behind:
             # It would wait with all else that is not read.
-            audience.fall_behind(watcher, is_outdated=True)
+            audience.fall_behind(watcher)
+        if audience.is_behind(watcher):
+            audience.owe(watcher, join.room)
             return
         if join.since is not None and join.room.id is None and watcher.window(join.room) is None:
             frame = audience.states.since(join.since)
         else:
             frame = audience.states.of(join.room, watcher)
         if frame is not None:
-            self._tell(watcher, frame)
+            self.tell(watcher, frame)
             self._tell_drafts(watcher, audience, [join.room])
         else:
             audience.begin_parts(watcher, is_new=is_new)
             self._send_parts(watcher, audience, self._watched_by(watcher)[audience])
 
-    def tell_item(self, watcher: Watcher, audience: Audience, room: Room) -> None:
-        """Tell one what an item is that it watches alone. Nothing else may wait."""
-        if room.id is not None and not watcher.is_behind:
-            self._tell(watcher, audience.states.item_sync(room.id))
+    def tell(self, watcher: Watcher, frame: bytes) -> None:
+        """Tell one something of a room. Nothing else may wait."""
+        self._measures.frames += 1
+        self._write(frame, (watcher,))
 
     def tell_ids(self, watcher: Watcher, room: Room) -> None:
         """Tell one who has something else than the digest says which items there are.
@@ -114,7 +109,7 @@ class Outbox:
         Raises:
             NotNow: It cannot be told.
         """
-        self._tell(watcher, self._ready(watcher, room).states.ids())
+        self.tell(watcher, self._ready(watcher, room).states.ids())
 
     def tell_page(self, watcher: Watcher, room: Room, before: str, count: int) -> None:
         """Tell one who has the newest items of a group those before one that it names.
@@ -122,10 +117,14 @@ class Outbox:
         Raises:
             NotNow: It cannot be told.
         """
-        page = self._ready(watcher, room).states.page(before, count)
+        audience = self._ready(watcher, room)
+        try:
+            page = audience.states.page(before, count)
+        except ValuesAbsent as absent:
+            raise NotYet(audience, absent.ids) from None
         if page is None:
             raise NotNow("ITEM_NOT_FOUND", "there is no such item any more; join again")
-        self._tell(watcher, page)
+        self.tell(watcher, page)
 
     def heartbeats(self, watcher: Watcher, since: float) -> bytes:
         """The digests of the rooms of a watcher that changed since then, by the monotonic clock.
@@ -219,10 +218,6 @@ class Outbox:
             raise NotNow("AUTH_UNAVAILABLE", "it is not known at present what was revoked")
         return audience
 
-    def _tell(self, watcher: Watcher, frame: bytes) -> None:
-        self._measures.frames += 1
-        self._write(frame, (watcher,))
-
     def _write(self, frames: bytes, watchers: Sequence[Watcher]) -> None:
         for watcher in watchers:
             watcher.write(frames)
@@ -246,8 +241,12 @@ class Outbox:
             for room in rooms:
                 if room.id is None:
                     watcher.refuse(room, TOO_LARGE, TOO_LARGE_SENTENCE)
-                else:
-                    self._tell(watcher, audience.states.item_sync(room.id))
+            if items := [room for room in rooms if room.id is not None]:
+                audience.fall_behind(watcher, is_outdated=True)
+                self._catch_up(watcher, audience, items)
+            return
+        except ValuesAbsent as absent:
+            self._catch_up_later(watcher, audience, absent.ids)
             return
         if frames:
             self._measures.frames += len(frames)
@@ -257,9 +256,21 @@ class Outbox:
         else:
             self._tell_drafts(watcher, audience, rooms)
 
+    def _catch_up_later(self, watcher: Watcher, audience: Audience, absent: list[str]) -> None:
+        """When these values are here. Until then it is behind."""
+
+        def go_on() -> None:
+            self.flush()
+            if not self._access.is_current:
+                self._reading[watcher] = None
+            elif audience.is_behind(watcher) and not (watcher.is_behind or audience.is_receiving(watcher)):
+                self._catch_up(watcher, audience, self._watched_by(watcher)[audience])
+
+        self._cache.fetch(watcher, audience, absent, go_on)
+
     def _tell_drafts(self, watcher: Watcher, audience: Audience, rooms: Sequence[Room]) -> None:
         for frame in audience.drafts(watcher, rooms):
-            self._tell(watcher, frame)
+            self.tell(watcher, frame)
 
     def _send_parts(self, watcher: Watcher, audience: Audience, rooms: list[Room]) -> None:
         """Send the parts that it takes now. When it has all of them, it is told what became of it since."""
@@ -268,7 +279,7 @@ class Outbox:
             if part is None:
                 self._catch_up(watcher, audience, rooms)
                 return
-            self._tell(watcher, part)
+            self.tell(watcher, part)
 
     async def _flush_when_current(self) -> None:
         try:

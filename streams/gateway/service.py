@@ -10,6 +10,7 @@ from streams.auth.revocations import Revocation
 from streams.auth.rules import Rules
 from streams.auth.tokens import Verifier
 from streams.gateway.access import Access
+from streams.gateway.cache import CACHE_BYTES
 from streams.gateway.health import GRACE_SECONDS
 from streams.gateway.hub import Hub
 from streams.gateway.laggards import STALL_SECONDS, UNREAD_BYTES
@@ -31,6 +32,7 @@ async def gateway(
     recheck_seconds: float | None = None,
     stall_seconds: float = STALL_SECONDS,
     unread_bytes: int = UNREAD_BYTES,
+    cache_bytes: int = CACHE_BYTES,
     grace_seconds: float = GRACE_SECONDS,
     measures: Measures | None = None,
 ) -> AsyncIterator[Hub]:
@@ -60,6 +62,7 @@ async def gateway(
             recheck_seconds=recheck_seconds,
             stall_seconds=stall_seconds,
             unread_bytes=unread_bytes,
+            cache_bytes=cache_bytes,
             grace_seconds=grace_seconds,
             measures=measures,
         ) as hub,

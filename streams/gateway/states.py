@@ -8,7 +8,7 @@ from streams.changes import ItemSet
 from streams.digest import digest_text, item_digest
 from streams.envelope import Envelope, timestamp
 from streams.gateway.frames import text_frame
-from streams.gateway.group import Group
+from streams.gateway.group import Group, values_of
 from streams.gateway.watcher import Watcher
 from streams.messages import Room
 from streams.store import Position
@@ -35,10 +35,16 @@ class GroupTooLarge(Exception):
 
 
 class States:
-    """The frames of one group. `group` is what it holds now; it was read at least once."""
+    """The frames of one group. `group` is what it holds now; it was read at least once.
 
-    def __init__(self, envelope: Envelope, group: Callable[[], Group]) -> None:
-        self._envelope, self._group = envelope, group
+    `grown` is called when more of them are kept than before, or less. What
+    shows items raises `ValuesAbsent` where their values are to be read first.
+    """
+
+    def __init__(
+        self, envelope: Envelope, group: Callable[[], Group], grown: Callable[[], None] = lambda: None
+    ) -> None:
+        self._envelope, self._group, self._grown = envelope, group, grown
         self._made: dict[object, bytes] = {}
         """What was made of `_of`."""
         self._of: tuple[Position, int] | None = None
@@ -47,6 +53,11 @@ class States:
         """The items have changed."""
         self._made.clear()
         self._of = None
+
+    @property
+    def made_bytes(self) -> int:
+        """Of the frames that are kept."""
+        return sum(map(len, self._made.values()))
 
     def of(self, room: Room, watcher: Watcher) -> bytes | None:
         """All that a room holds, as far as a watcher wants it. None: that is to be sent in `parts`.
@@ -92,12 +103,12 @@ class States:
         key = ("sync", is_extended)
         if key not in self._made:
             items = group.items()
-            values, stamp, at = [item.value for item in items], self._timestamp(position), str(position)
+            values, stamp, at = values_of(items), self._timestamp(position), str(position)
             if is_extended:
                 text = self._envelope.extended_sync(values, _revisions(items), timestamp=stamp, at=at)
             else:
                 text = self._envelope.group_sync(values, timestamp=stamp, at=at)
-            self._made[key] = text_frame(text)
+            self._keep(key, text)
         return self._made[key]
 
     def window(self, count: int) -> bytes:
@@ -107,22 +118,25 @@ class States:
         if key not in self._made:
             self._make_room()
             items = _within(group.last(count))
-            self._made[key] = text_frame(
+            self._keep(
+                key,
                 self._envelope.extended_sync(
-                    [item.value for item in items],
+                    values_of(items),
                     _revisions(items),
                     timestamp=self._timestamp(position),
                     at=str(position),
                     more=len(items) < len(group),
-                )
+                ),
             )
         return self._made[key]
 
     def parts(self) -> list[bytes]:
         """All items, in several frames. The last one has the position."""
         group, position = self._current()
+        items = group.items()
+        values_of(items)
         chunks, size = [list[ItemSet]()], 0
-        for item in group.items():
+        for item in items:
             if chunks[-1] and size + len(item.value) > PART_BYTES:
                 chunks.append([])
                 size = 0
@@ -152,16 +166,17 @@ class States:
             items = change.created + change.updated
             if 2 * len(items) > len(group) and sum(len(item.value) for item in items) > FEW_BYTES:
                 return self.sync(is_extended=True) if group.size <= PART_BYTES else None
-            self._made[key] = text_frame(
+            self._keep(
+                key,
                 self._envelope.resumed(
-                    created=[item.value for item in change.created],
-                    updated=[item.value for item in change.updated],
+                    created=values_of(change.created),
+                    updated=values_of(change.updated),
                     deleted=change.deleted,
                     revisions=_revisions(items),
                     at=str(position),
                     count=len(group),
                     digest=digest_text(group.digest()),
-                )
+                ),
             )
         return self._made[key]
 
@@ -171,7 +186,7 @@ class States:
         if "heartbeat" not in self._made:
             digest = digest_text(group.digest())
             text = self._envelope.heartbeat(None, at=str(position), count=len(group), digest=digest)
-            self._made["heartbeat"] = text_frame(text)
+            self._keep("heartbeat", text)
         return self._made["heartbeat"]
 
     def ids(self) -> bytes:
@@ -180,7 +195,7 @@ class States:
         if "ids" not in self._made:
             items = group.items()
             ids = [item.id for item in items]
-            self._made["ids"] = text_frame(self._envelope.ids(ids, _revisions(items), at=str(position)))
+            self._keep("ids", self._envelope.ids(ids, _revisions(items), at=str(position)))
         return self._made["ids"]
 
     def page(self, before: str, count: int) -> bytes | None:
@@ -191,7 +206,7 @@ class States:
             return None
         items = group.before(item.created, item.id, count + 1)
         page = _within(items[-count:])
-        values, more = [item.value for item in page], len(page) < len(items)
+        values, more = values_of(page), len(page) < len(items)
         text = self._envelope.page(values, _revisions(page), before=before, more=more)
         return text_frame(text)
 
@@ -201,7 +216,7 @@ class States:
         """One item, or that there is none."""
         group, position = self._current()
         item = group.item(item_id)
-        value, revision = (None, None) if item is None else (item.value, item.revision)
+        value, revision = (None, None) if item is None else (values_of([item])[0], item.revision)
         # Not below what the client was told of the item; of others it does not know.
         stamp = timestamp(position.epoch.base_ms, max(position.revision, group.revision_of(item_id)))
         return text_frame(
@@ -233,6 +248,11 @@ class States:
             for key, made in self._made.items()
             if key in _LARGE
         }
+        self._grown()
+
+    def _keep(self, key: object, text: bytes) -> None:
+        self._made[key] = text_frame(text)
+        self._grown()
 
     def _make_room(self) -> None:
         """Clients choose what these are made for, so they may be any number."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 from rich.console import Console, RenderableType
 
-from tests.benchmarks import churn, functions, gateway, ingest, losses, resume, stalled, store, storm
+from tests.benchmarks import cache, churn, functions, gateway, ingest, losses, resume, stalled, store, storm
 from tests.benchmarks.processes import end_cleanly_on_sigterm
 from tests.benchmarks.scenarios import PARTS as GATEWAY_PARTS
 from tests.benchmarks.targets import TARGETS
@@ -25,6 +25,7 @@ OTHERS: dict[str, Callable[..., tuple[RenderableType, bool]]] = {
     "stalled": stalled.run,
     "storm": storm.run,
     "resume": resume.run,
+    "cache": cache.run,
     "losses": losses.run,
     "churn": churn.run,
     "store": store.run,

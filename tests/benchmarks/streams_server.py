@@ -1,4 +1,4 @@
-"""Our servers as processes of their own: `nats STORE [always]` and `gateway NATS_URL PORT`."""
+"""Our servers as processes of their own: `nats STORE [always]` and `gateway NATS_URL PORT [CACHE_MIB]`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import orjson
 import uvloop
 
 from streams.dev.nats_server import embedded
+from streams.gateway.cache import CACHE_BYTES
 from streams.gateway.hub import Hub
 from streams.gateway.server import App, Receive, Scope, Send, answer, listening
 from streams.gateway.service import collect_seldom
@@ -46,7 +47,7 @@ async def nats(store: Path, *, is_always_synced: bool = False) -> None:
         await stop_requested()
 
 
-async def gateway(nats_url: str, port: int) -> None:
+async def gateway(nats_url: str, port: int, cache_bytes: int = CACHE_BYTES) -> None:
     """Our gateway on ws://127.0.0.1:`port`/, with the stream `bench` provisioned before.
 
     The port opens when joins of `bench` are answered: the benchmark begins
@@ -55,7 +56,9 @@ async def gateway(nats_url: str, port: int) -> None:
     namespace = Namespace()
     async with (
         connected_to(nats_url, name="benchmark gateway") as connection,
-        open_hub(JetStreamFeed(connection, namespace), stall_seconds=STALL_SECONDS) as hub,
+        open_hub(
+            JetStreamFeed(connection, namespace), stall_seconds=STALL_SECONDS, cache_bytes=cache_bytes
+        ) as hub,
     ):
         await provision(connection, namespace, "bench")
         with socket.create_server(("127.0.0.1", port), backlog=1024) as listener:
@@ -90,7 +93,10 @@ if __name__ == "__main__":
             uvloop.run(nats(Path(store), is_always_synced=True))
         case ["gateway", nats_url, port]:
             uvloop.run(gateway(nats_url, int(port)))
+        case ["gateway", nats_url, port, cache_mib]:
+            uvloop.run(gateway(nats_url, int(port), int(cache_mib) * 2**20))
         case _:
             sys.exit(
-                "usage: python -m tests.benchmarks.streams_server nats STORE [always] | gateway NATS_URL PORT"
+                "usage: python -m tests.benchmarks.streams_server"
+                " nats STORE [always] | gateway NATS_URL PORT [CACHE_MIB]"
             )

@@ -148,6 +148,23 @@ async def test_clients_that_read_nothing_are_sent_away_by_the_limit_that_is_give
         assert (await gateway.counted("clients_stalled_total", 1))["clients_behind"] < 8
 
 
+async def test_it_keeps_no_more_of_what_is_watched_than_it_is_told(
+    start: Start, connection: Connection, namespace: Namespace, opened: AsyncExitStack
+):
+    async with start("--cache", "1") as gateway:
+        client = await connected(gateway.url, opened)
+        await client.join("today", stream="news")
+
+        with bound_to(KvStore(connection, namespace)):
+            for number in range(8):
+                await Stream("news", dict).set("today", str(number), {"text": "x" * 400_000})
+
+        assert (await gateway.counted("values_let_go_total", 1))["cached_bytes"] < 2 * 2**20
+        late = await connected(gateway.url, opened)
+        await late.join("today", stream="news")
+        assert [len(item["text"]) for item in late.rooms.items("today") or []] == [400_000] * 8
+
+
 async def test_its_grace_is_the_one_that_is_given(start: Start):
     async with start("--grace", "2.5") as gateway:
         assert (await gateway.readiness())["grace_seconds"] == 2.5
@@ -160,6 +177,7 @@ async def test_its_grace_is_the_one_that_is_given(start: Start):
         ("stall", "nan"),
         ("max-unread", "0"),
         ("max-unread", "1.5"),
+        ("cache", "0"),
         ("grace", "-1"),
         ("grace", "soon"),
         ("workers", "0"),

@@ -219,6 +219,7 @@ def options(streams: Typed, port: int, folder: Path | None = None) -> GatewayOpt
         recheck_seconds=None,
         stall_seconds=30,
         unread_bytes=MIB,
+        cache_bytes=MIB,
         grace_seconds=10,
         drain_delay_seconds=0,
         nats=streams.env["STREAMS_NATS_URL"],

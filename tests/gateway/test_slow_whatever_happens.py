@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from streams.auth.origins import Origins
 from streams.client.held import Held, Wanted
-from streams.gateway import behind, catching_up, client_line, outbox, states
+from streams.gateway import behind, cache, catching_up, client_line, outbox, states
 from streams.gateway.hub import Hub
 from streams.gateway.socket import Socket
 from streams.memory import MemoryStore
@@ -131,7 +131,9 @@ class Member(Client):
         super()._take(frame)
         message = orjson.loads(frame)
         is_change = message.get("event", {}).get("type") in ("create", "update", "delete")
-        if self.held and message["type"] == "stream" and (message["id"] is None or is_change):
+        # Of items, also where their group was left: then it holds nothing of it any more.
+        is_held = message.get("id") is None or (is_change and self.rooms.has(message["groupId"]))
+        if self.held and message["type"] == "stream" and is_held:
             assert self.held[message["groupId"]].take(message) is Wanted.NOTHING
         if self.pongs > pongs:
             # It was left before this was said: from here on nothing may come of it.
@@ -208,22 +210,23 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(behind, "SMALLEST_BACKLOG", 5)
     monkeypatch.setattr(states, "PART_BYTES", 1200)
     # Turns of the loop are counted here, and not time: on a slow machine every flush is a long one.
+    monkeypatch.setattr(cache, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(outbox, "QUIET_FROM_SECONDS", math.inf)
 
 
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(steps, min_size=20, max_size=100))
+@given(st.lists(steps, min_size=20, max_size=100), st.sampled_from([10**9, 3000, 0]))
 def test_everybody_is_right_in_the_end_and_was_told_nothing_that_does_not_fit(
-    small_limits: None, happenings: list[Step]
+    small_limits: None, happenings: list[Step], cache_bytes: int
 ):
-    asyncio.run(go_through(happenings))
+    asyncio.run(go_through(happenings, cache_bytes))
 
 
-async def go_through(happenings: list[Step]) -> None:
+async def go_through(happenings: list[Step], cache_bytes: int) -> None:
     store = MemoryStore(["todo"])
     with bound_to(store):
         # What is left is let go at once, so that items are followed alone now, and with their group then.
-        async with open_hub(store, store, linger_seconds=0.0) as hub:
+        async with open_hub(store, store, linger_seconds=0.0, cache_bytes=cache_bytes) as hub:
             members = [await entered(hub, is_extended=number < EXTENDED) for number in range(CLIENTS)]
             for number, member in enumerate(members):
                 for place in ROOMS if number % 2 else ROOMS[::-1]:
@@ -275,6 +278,7 @@ async def all_is_right(hub: Hub, members: list[Member]) -> None:
                 assert member.held[group].items == stored
         assert {place for place in ROOMS if member.rooms.has(*place)} == member.wanted
     assert (hub.behind, hub.unread_bytes) == (0, 0)
+    assert hub.cache.bytes == sum(audience.held_bytes for audience in hub.audiences)
     assert not any(len(audience._behind.backlog) for audience in hub.audiences)
 
 
