@@ -48,8 +48,12 @@ class Deployed:
 
     async def counted(self, name: str, least: float) -> Numbers:
         """All numbers, once one of them is as high."""
+        return await self.told(lambda numbers: numbers[name] >= least)
+
+    async def told(self, is_so: Callable[[Numbers], bool]) -> Numbers:
+        """All numbers, once they are so."""
         async with asyncio.timeout(SECONDS):
-            while (numbers := await self.numbers())[name] < least:
+            while not is_so(numbers := await self.numbers()):
                 await asyncio.sleep(0.05)
         return numbers
 

@@ -1,0 +1,7 @@
+export { type Client, type ClientOptions, createClient, type ItemOf, type StreamTypes } from './client.js'
+export type { ConnectionStatus, TokenProvider } from './connection.js'
+export { type ErrorName, NUMBERS, StreamsError } from './errors.js'
+export type { Apply, Change, Group, GroupState } from './group.js'
+export type { ItemState, SingleItem } from './item.js'
+export type { EventListener, Status } from './store.js'
+export type { Item, Sender } from './wire.js'
