@@ -130,10 +130,11 @@ class StreamsClient implements Line {
 
   leave(store: RoomStore<any>): void {
     const name = nameOf(store.room)
-    const joined = this.#joined.get(name)
-    if (!joined?.delete(store)) return
-    if (!joined.size) this.#joined.delete(name)
     if (this.#stores.get(store.subscription) === store) this.#stores.delete(store.subscription)
+    const joined = this.#joined.get(name)
+    const wasJoined = joined?.delete(store)
+    if (!joined?.size) this.#joined.delete(name)
+    if (!wasJoined) return
     this.say({ type: 'leave', data: { subscriptionId: store.subscription } })
   }
 
@@ -193,8 +194,8 @@ class StreamsClient implements Line {
       } catch (error) {
         this.report(new StreamsError('BAD_FRAME', `a frame could not be taken in: ${String(error)}`))
       }
-      // Who is refused has left.
-      if (event.type === 'unauthorized') this.leave(store)
+      // The gateway has forgotten who is refused. The store stays what it is to those who watch it.
+      if (event.type === 'unauthorized') this.#joined.get(nameOf(store.room))?.delete(store)
     }
   }
 

@@ -106,6 +106,8 @@ export abstract class RoomStore<S> {
     } else if (event.type === 'unauthorized') {
       this.forget()
       this.turn('denied', new StreamsError('ROOM_REFUSED', event.message ?? 'refused', event.code))
+      // Motia's pages hear of it like that.
+      tell(this.#events.get('error') ?? [], { code: event.code, message: event.message }, frame)
     } else this.take(frame)
   }
 
@@ -137,9 +139,8 @@ export abstract class RoomStore<S> {
   /** Count somebody who needs the room, from now until what comes back is called. */
   protected use(): () => void {
     clearTimeout(this.#leaving)
-    this.#users++
-    // Whoever comes to a room that was refused asks again: things may have changed.
-    if (!this.#isJoined || this.status === 'denied') {
+    // Who comes to a room that was refused asks again, but not who comes because it was refused.
+    if (this.#users++ === 0 && (!this.#isJoined || this.status === 'denied')) {
       this.#isJoined = true
       if (this.status === 'denied') this.turn('loading')
       this.line.enter(this)

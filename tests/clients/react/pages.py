@@ -1,4 +1,4 @@
-"""A page with Motia's React client, as an existing user would have it, in a real browser."""
+"""A page with Motia's React client, as an existing user would have it, in a real browser; and with ours."""
 
 from __future__ import annotations
 
@@ -18,16 +18,21 @@ from starlette.staticfiles import StaticFiles
 
 from streams.gateway.server import serving
 from tests.clients.npm import installed
+from tests.clients.ours.package import prepared
 
 FOLDER = Path(__file__).parent
 
-Generation: TypeAlias = Literal["0.17", "0.2"]
+Generation: TypeAlias = Literal["0.17", "0.2", "ours"]
+"""Ours has the hooks of theirs under the same names."""
+
+THEIRS: tuple[Generation, ...] = ("0.17", "0.2")
 Build: TypeAlias = Literal["production", "development"]
 
 THEIR_OWN: dict[Generation, tuple[str, ...]] = {
     # The client, at the first render of every group, before there is a connection.
     "0.17": ("useStreamGroup: streamName, groupId or stream is not defined",),
     "0.2": (),
+    "ours": (),
 }
 TURNED_AWAY = "WebSocket connection to "
 """What is reported as an error where nothing is wrong, by how it begins: by the clients, and by
@@ -37,6 +42,9 @@ Chromium of a socket that could not be opened while a test kept the line down.""
 def built(generation: Generation, build: Build, into: Path) -> None:
     """Bundle the page as its author would, in less time than it takes to look whether one is there."""
     modules = installed(FOLDER)
+    client = f"motia-react-{generation}"
+    if generation == "ours":
+        client = str(prepared() / "src/react.ts")
     subprocess.run(
         [
             modules / ".bin" / "esbuild",
@@ -45,7 +53,9 @@ def built(generation: Generation, build: Build, into: Path) -> None:
             "--format=esm",
             "--jsx=automatic",
             "--log-level=warning",
-            f"--alias:@motiadev/stream-client-react=motia-react-{generation}",
+            f"--alias:@motiadev/stream-client-react={client}",
+            # One React for all: else ours would find the one that it is tested with.
+            f"--alias:react={modules / 'react'}",
             f'--define:process.env.NODE_ENV="{build}"',
             f"--outfile={into / 'app.js'}",
         ],

@@ -11,13 +11,13 @@ import base64
 import re
 import shutil
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from playwright.async_api import expect
 
 from tests.apps.conftest import FUNCTIONS, PICTURE
-from tests.clients.react.pages import Generation, Window, Windows
+from tests.clients.react.pages import THEIRS, Generation, Window, Windows
 from tests.clients.react.todo_app import TodoApp, line_down
 from tests.dev.commands import developing
 from tests.gateway.waiting import until
@@ -206,7 +206,7 @@ async def test_a_stream_that_does_not_exist_says_so_where_the_client_can_hear_it
 ):
     new, old = [
         await windows.open(generation, ws=app.line.url, api=app.url, stream="todos", opened="a")
-        for generation in get_args(Generation)
+        for generation in THEIRS
     ]
     await until(lambda: app.line.open_lines == 2)
 
@@ -223,7 +223,9 @@ async def test_a_stream_that_does_not_exist_says_so_where_the_client_can_hear_it
     await expect(new.page.get_by_role("status")).to_have_text("Not listening yet")
 
 
-async def test_a_development_build_in_strict_mode_works_like_any_other(opening, app: TodoApp):
+async def test_a_development_build_in_strict_mode_works_like_any_other(
+    opening, app: TodoApp, generation: Generation
+):
     mum = await app.create("Call mum")
     ann = await opening(build="development")
     await ann.open("Call mum")
@@ -241,6 +243,8 @@ async def test_a_development_build_in_strict_mode_works_like_any_other(opening, 
     await ann.delete("Call mum")
 
     await ann.shows("Buy milk")
+    if generation == "ours":
+        assert len(ann.sockets) == 1
 
 
 async def test_pages_of_another_port_use_what_streams_dev_serves(windows: Windows, tmp_path: Path):
