@@ -1,6 +1,6 @@
 // Hooks for React, and those of Motia's frontends under their names: a page of theirs changes one import.
 
-import { createContext, createElement, type ReactNode, useContext, useEffect, useRef, useState, useSyncExternalStore } from 'react'
+import { createContext, createElement, type ReactNode, useCallback, useContext, useEffect, useRef, useSyncExternalStore } from 'react'
 import { type Client, createClient, type ItemOf, type StreamTypes } from './client.js'
 import type { ConnectionStatus } from './connection.js'
 import type { Group, GroupState } from './group.js'
@@ -64,7 +64,7 @@ export function useStreamEvent(room: RoomStore<any> | null | undefined, type: st
 /** How the line is. */
 export function useStatus(): ConnectionStatus {
   const client = useClient()
-  const [subscribe] = useState(() => (changed: () => void) => client.onStatus(changed))
+  const subscribe = useCallback((changed: () => void) => client.onStatus(changed), [client])
   return useSyncExternalStore(subscribe, () => client.status, () => 'idle')
 }
 

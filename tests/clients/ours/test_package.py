@@ -42,7 +42,7 @@ def test_what_is_published_has_code_and_types_for_every_entry(package: Path, tmp
         timeout=SECONDS,
     )
 
-    for entry in ("index", "react", "ops"):
+    for entry in ("index", "react", "ops", "call"):
         assert (tmp_path / f"{entry}.js").exists()
         assert (tmp_path / f"{entry}.d.ts").exists()
     assert '"./react": { "types": "./dist/react.d.ts"' in (PACKAGE / "package.json").read_text()
