@@ -28,7 +28,7 @@ soak: $(READY)
 	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) $(ARGS)
 
 clean:
-	rm -rf $(VENV) .streams tests/benchmarks/peers/node_modules tests/benchmarks/peers/*/node_modules tests/clients/*/node_modules tests/deploy/osls/node_modules .build .serverless dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .streams tests/benchmarks/peers/node_modules tests/benchmarks/peers/*/node_modules tests/clients/*/node_modules tests/typescript/node_modules tests/deploy/osls/node_modules .build .serverless dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # Made again only when the dependencies change; every version is pinned by constraints.txt.
 $(READY): pyproject.toml constraints.txt

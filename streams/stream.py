@@ -85,7 +85,13 @@ class Stream(Declared, Generic[ItemT]):
         public: bool = False,
     ) -> None:
         super().__init__(name, ttl=ttl, can_access=can_access, can_send=can_send, public=public)
+        self._item = item
         self._codec: ItemCodec[ItemT] = codec_for(item, schema)
+
+    @property
+    def item(self) -> Any:
+        """What was declared as the type of its items: a model, or `dict`."""
+        return self._item
 
     def json_schema(self) -> dict[str, Any]:
         """What an item may be, as a JSON Schema (2020-12)."""

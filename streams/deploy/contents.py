@@ -13,7 +13,7 @@ import streams
 from streams.discovery import Application
 from streams.errors import BuildFailed
 
-LEFT_OUT = frozenset({"__main__.py", "cli", "client", "deploy", "dev", "gateway", "py.typed"})
+LEFT_OUT = frozenset({"__main__.py", "cli", "client", "deploy", "dev", "gateway", "py.typed", "typescript"})
 """Parts of this library that no function imports."""
 
 _SKIPPED = frozenset({"__pycache__", "node_modules", "venv", "web", "tests", "conftest.py"})

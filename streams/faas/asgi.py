@@ -35,7 +35,7 @@ def functions_app(
     return on(routes(application, title=title), store, callers or NobodyKnown())
 
 
-def routes(application: Application, *, title: str = "Streams") -> ASGIApp:
+def routes(application: Application, *, title: str = "Streams") -> FastAPI:
     """The same without what it runs on, which `on` gives it: it takes the longest to make, and is made once.
 
     Raises:

@@ -89,7 +89,9 @@ def test_the_package_has_nothing_else():
     ours = {"/".join(name.split("/")[:2]) for name in named()}
 
     assert not tops & {"bin", "boto3", "botocore", "uvicorn", "typer", "rich", "pytest", "pip"}
-    assert not ours & {f"streams/{part}" for part in ("cli", "client", "deploy", "dev", "gateway")}
+    assert not ours & {
+        f"streams/{part}" for part in ("cli", "client", "deploy", "dev", "gateway", "typescript")
+    }
     assert not [name for name in named() if name.startswith("functions/") and "web" in name.split("/")]
 
 

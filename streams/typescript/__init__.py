@@ -1,0 +1,1 @@
+"""What a frontend may know of an application, as one TypeScript file."""
