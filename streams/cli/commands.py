@@ -25,6 +25,7 @@ from streams.cli import (
     serve,
     syncing,
     tokens,
+    types,
 )
 from streams.cli.arguments import PANEL, NamespaceName, OriginNames, with_credentials
 from streams.cli.printing import err, out
@@ -131,6 +132,7 @@ for verbs in (
     tokens.app,
     revoking.app,
     syncing.app,
+    types.app,
 ):
     app.add_typer(verbs)
 

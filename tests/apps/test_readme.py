@@ -123,6 +123,14 @@ async def test_the_steps_of_the_tour_are_found(project: Path):
     assert await python("-c", script, cwd=project) == "['message', 'room'] ['POST /rooms/{room}/messages']\n"
 
 
+async def test_the_types_of_the_tour_are_those_that_are_printed(project: Path):
+    written = await python("-m", "streams", "types", cwd=project)
+
+    (printed,) = re.findall(r"^```ts\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    for declaration in printed.strip().split("\n\n"):
+        assert f"\n{declaration}\n" in written
+
+
 def test_every_folder_and_file_that_the_readme_names_exists():
     named = re.findall(r"\]\((?!http)([^)]+)\)", README)
     tree = README.split("## Where things are")[1]
