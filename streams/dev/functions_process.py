@@ -32,6 +32,7 @@ from streams.auth.configuration import verifier
 from streams.auth.rules import OwnRules
 from streams.dev.answering import rules_app
 from streams.dev.handover import of_line
+from streams.dev.types import with_types
 from streams.discovery import Application, discover
 from streams.errors import StreamsError
 from streams.faas.asgi import functions_app
@@ -86,7 +87,7 @@ async def _serve(arguments: argparse.Namespace, report: Any) -> None:
         ]
         async with (
             _serving(rules_app(rules), arguments.rules_socket),
-            _serving(beside(items, steps), arguments.socket),
+            _serving(beside(with_types(application, items), steps), arguments.socket),
         ):
             _say(report, _found(application, buckets))
             await _end_of_input()

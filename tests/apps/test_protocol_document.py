@@ -27,7 +27,7 @@ def codes(*folders: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "code", codes("answers.py", "messages.py", "gateway/*.py", "resources/*.py", "dev/app.py")
+    "code", codes("answers.py", "messages.py", "gateway/*.py", "resources/*.py", "dev/app.py", "dev/types.py")
 )
 def test_every_code_is_explained(code: str):
     assert f"`{code}`" in DOCUMENT
