@@ -168,9 +168,10 @@ async def test_a_heartbeat_moves_the_position_of_a_client_that_has_all(
     # Others join, so that it is looked how far the bucket has come.
     await Returning().come(gateway.url, opened)
     await todo.set("inbox", "b", {"n": 3})
-    await client.until("heartbeat")
+    # The first one may be from before that.
+    while client.held.at == before:
+        await client.until("heartbeat")
 
-    assert client.held.at != before
     assert client.asked == []
 
 

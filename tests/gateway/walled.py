@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from streams.auth.rules import OwnRules
@@ -11,7 +11,7 @@ from streams.gateway.access import Access
 from streams.gateway.hub import Hub
 from streams.memory import MemoryStore
 from streams.messages import Room
-from streams.store import Delta, Position
+from streams.store import Delta, Position, Records
 from tests.everybody import NothingRevoked
 from tests.gateway.two_tenants import todo
 from tests.tokens import VERIFIER
@@ -43,6 +43,15 @@ class Walled:
     async def changes(self, room: Room, after: int, at_least: Position) -> Delta:
         self._touch("changes", room.group)
         return await self.memory.changes(room, after, at_least)
+
+    async def changes_of(self, stream: str, rooms: Sequence[Room], after: int, at_least: Position) -> Records:
+        for room in rooms:
+            self._touch("changes_of", room.group)
+        return await self.memory.changes_of(stream, rooms, after, at_least)
+
+    async def recent(self, stream: str, after: int, at_least: Position) -> Records | None:
+        self._touch("recent", None)
+        return await self.memory.recent(stream, after, at_least)
 
     async def send(
         self, stream: str, group: str, item_id: str | None, event: bytes, *, is_awaited: bool = True
