@@ -8,11 +8,9 @@ READY := $(VENV)/.ready
 dev: $(READY)
 	@$(BIN)/streams dev functions
 
-# All of it with a worker more than there are cores, as a third of the time is waiting; what ARGS names in one
-# process, which is the quicker way for a file.
-WORKERS = $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
+# All of it with a worker for each core; what ARGS names in one process, which is the quicker way for a file.
 test: $(READY)
-	@$(BIN)/python -m pytest $(or $(ARGS),-n $(WORKERS) --dist worksteal)
+	@$(BIN)/python -m pytest $(or $(ARGS),-n auto --maxprocesses 4 --dist worksteal)
 
 lint: $(READY)
 	$(BIN)/ruff check .
